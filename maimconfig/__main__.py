@@ -1,0 +1,5 @@
+"""`python -m maimconfig` is the `maimconfig` command."""
+
+from maimconfig.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""Record changes and read them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from maimconfig import clock
+from maimconfig.audit.models import AuditLog
+from maimconfig.db.ids import new_id
+from maimconfig.db.session import Session
+from maimconfig.http.pagination import Page, paginate
+
+
+def record(
+    session: Session,
+    action: str,
+    resource_id: str,
+    *,
+    tenant_id: str | None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Keep a change in the transaction that makes it.
+
+    Args:
+        action: `<resource>.<verb>`, such as `agent.update`.
+        resource_id: of the object.
+        tenant_id: whose object it is.
+        before, after: the object with its secrets masked; of an update only what differs is
+            kept.
+    """
+    if before is not None and after is not None:
+        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        before = {key: before.get(key) for key in changed}
+        after = {key: after.get(key) for key in changed}
+    session.add(
+        AuditLog(
+            id=new_id("audit"),
+            tenant_id=tenant_id,
+            actor=session.actor.name,
+            address=session.actor.address,
+            request_id=session.actor.request_id,
+            action=action,
+            resource_type=action.partition(".")[0],
+            resource_id=resource_id,
+            before=before,
+            after=after,
+            created_at=clock.now(),
+        )
+    )
+
+
+def find(
+    session: Session,
+    *,
+    page: int,
+    page_size: int,
+    tenant_id: str | None = None,
+    resource: str | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[AuditLog]:
+    """Changes, newest first.
+
+    Args:
+        resource: a kind of object (`agent`) or an object's id.
+        since, until: from (included) and to (excluded).
+    """
+    rows = select(AuditLog.id)
+    if tenant_id is not None:
+        rows = rows.where(AuditLog.tenant_id == tenant_id)
+    if resource is not None:
+        rows = rows.where(or_(AuditLog.resource_type == resource, AuditLog.resource_id == resource))
+    if actor is not None:
+        rows = rows.where(AuditLog.actor == actor)
+    if since is not None:
+        rows = rows.where(AuditLog.created_at >= since)
+    if until is not None:
+        rows = rows.where(AuditLog.created_at < until)
+    return paginate(session, AuditLog, rows, page=page, page_size=page_size)

@@ -1,0 +1,83 @@
+"""What a process does beside its requests: writing counts, and tidying up."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from maimconfig.http.errors import DatabaseUnavailable
+from maimconfig.key_checks.counting import FLUSH_SECONDS
+
+if TYPE_CHECKING:
+    from maimconfig.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+TIDY_SECONDS = 600
+
+
+class Background:
+    """One thread a process, started with the first request it serves.
+
+    It isn't started before, so that a WSGI server may load the app and fork afterwards.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._pid: int | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._writing = threading.Lock()
+
+    def ensure(self) -> None:
+        """Start the thread unless it runs in this process already."""
+        if self._pid == os.getpid():
+            return
+        with self._writing:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and write the last counts."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the counts of key checks now; on failure they are kept for the next time."""
+        usage = self._runtime.key_usage
+        with self._writing:
+            if not usage.take():
+                return
+            try:
+                self._runtime.write(usage.write)
+            except DatabaseUnavailable as error:
+                usage.restore()
+                log.warning("key_usage.not_written", reason=str(error))
+
+    def _run(self) -> None:
+        tidied = time.monotonic()
+        while not self._stop.wait(FLUSH_SECONDS):
+            # The outermost edge of this thread: whatever happens, the next round comes.
+            try:
+                self.flush()
+                if time.monotonic() - tidied > TIDY_SECONDS:
+                    tidied = time.monotonic()
+                    self._tidy()
+            except Exception:
+                log.exception("background.failed")
+
+    def _tidy(self) -> None:
+        from maimconfig.api_keys.service import forget_retired
+        from maimconfig.http.idempotency import forget_expired
+        from maimconfig.rate_limits.service import forget_old
+
+        for work in (forget_expired, forget_retired, forget_old):
+            self._runtime.write(work)

@@ -1,0 +1,36 @@
+"""The `maimconfig` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from maimconfig import __version__
+from maimconfig.cli.db import db
+from maimconfig.cli.secrets import rotate_secret
+from maimconfig.cli.serve import serve
+from maimconfig.cli.show_settings import show_settings
+from maimconfig.db.lifecycle import StartError
+from maimconfig.http.errors import AppError
+from maimconfig.settings import SettingsError
+from maimconfig.system.catalogue import CatalogueError
+
+
+@click.group()
+@click.version_option(__version__)
+def cli() -> None:
+    """The control plane and chat backend of multi-tenant AI chatbots."""
+
+
+for command in (serve, db, rotate_secret, show_settings):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command; what an operator can mend ends with one sentence, not a traceback."""
+    try:
+        cli()
+    except (SettingsError, StartError, CatalogueError, AppError) as error:
+        click.echo(f"maimconfig: {error}", err=True)
+        sys.exit(1)

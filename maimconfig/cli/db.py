@@ -1,0 +1,66 @@
+"""`maimconfig db upgrade|current|check`"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from maimconfig import logs
+from maimconfig.db import lifecycle, migrations
+from maimconfig.db.session import Database
+from maimconfig.security.vault import Vault
+from maimconfig.settings import Settings, load_settings
+
+
+@click.group()
+def db() -> None:
+    """The database's schema."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the schema to this version's; may be run again, and by several at once."""
+    settings, database = _open()
+    vault = Vault.open(settings.instance, settings.secret_key, settings.previous_secret_keys)
+    lifecycle.prepare(database, vault, auto_migrate=True)
+    _say_current(database)
+
+
+@db.command()
+def current() -> None:
+    """Show the schema's revision, and the newest there is."""
+    _, database = _open()
+    _say_current(database)
+
+
+@db.command()
+def check() -> None:
+    """Compare the schema with this version's models; exits 1 when they differ."""
+    _, database = _open()
+    found = _reached(lambda: migrations.differences(database))
+    for difference in found:
+        click.echo(str(difference))
+    click.echo("The schema differs." if found else "The schema is as it should be.")
+    sys.exit(1 if found else 0)
+
+
+def _open() -> tuple[Settings, Database]:
+    settings = load_settings()
+    logs.configure(settings)
+    return settings, Database(
+        settings.database_url, pool_size=2, synchronous=settings.sqlite_synchronous
+    )
+
+
+def _say_current(database: Database) -> None:
+    revision = _reached(lambda: migrations.current(database))
+    click.echo(f"{revision or 'empty'} (newest: {migrations.head()})")
+
+
+def _reached(ask):  # type: ignore[no-untyped-def]
+    try:
+        return ask()
+    except DBAPIError as error:
+        raise lifecycle.StartError(f"The database can't be reached: {error.orig}.") from error

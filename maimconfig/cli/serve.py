@@ -1,0 +1,108 @@
+"""`maimconfig serve`"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+import click
+import structlog
+
+from maimconfig import logs
+from maimconfig.planes import PLANES, Plane
+from maimconfig.serving import Bind, Planes, run
+from maimconfig.setting_types import is_loopback
+from maimconfig.settings import Settings, SettingsError, load_settings
+
+log = structlog.get_logger(__name__)
+
+
+@click.command()
+@click.option(
+    "--plane",
+    "planes",
+    type=click.Choice(PLANES),
+    multiple=True,
+    help="Serve only this plane; may be given more than once.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes (MAIMCONFIG_WORKERS).")
+@click.option(
+    "--auto-migrate",
+    is_flag=True,
+    help="Upgrade a MySQL database at start; the embedded SQLite file always is.",
+)
+def serve(planes: tuple[Plane, ...], workers: int | None, auto_migrate: bool) -> None:
+    """Serve all planes, or some, until SIGTERM."""
+    settings = load_settings()
+    if workers is not None:
+        settings = replace(settings, workers=workers)
+    logs.configure(settings)
+    binds = binds_of(settings, planes or PLANES)
+    _warn_of_exposure(settings)
+    sys.exit(
+        run(
+            lambda: open_planes(
+                settings, tuple(cast(Plane, plane) for plane in binds), auto_migrate
+            ),
+            binds,
+            workers=settings.workers,
+            threads=settings.threads,
+            affinity=settings.cpu_affinity,
+            announce=_announce,
+            drain_seconds=settings.drain_seconds,
+            warm=_import_all,
+        )
+    )
+
+
+def binds_of(settings: Settings, planes: tuple[Plane, ...]) -> dict[str, Bind]:
+    """Where the wanted planes listen; one that is switched off is left out.
+
+    Raises:
+        SettingsError: nothing is left to serve.
+    """
+    addresses = {"internal": settings.internal_bind, "public": settings.public_bind}
+    binds = {plane: bind for plane in planes if (bind := addresses[plane]) is not None}
+    if not binds:
+        raise SettingsError("Every plane is switched off, so there is nothing to serve.")
+    return binds
+
+
+def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: bool) -> Planes:
+    """The apps of one process, over one runtime."""
+    from maimconfig.app import create_app
+    from maimconfig.runtime import Runtime
+
+    runtime = Runtime.open(settings, auto_migrate=auto_migrate)
+
+    def drain() -> None:
+        runtime.draining = True
+
+    return Planes(
+        apps={plane: create_app(plane, runtime).wsgi_app for plane in planes},
+        on_drain=drain,
+        close=runtime.close,
+    )
+
+
+def _import_all() -> None:
+    from maimconfig import app  # noqa: F401
+
+
+def _announce(addresses: Mapping[str, str]) -> None:
+    for plane, address in addresses.items():
+        click.echo(f"{plane} http://{address}")
+    sys.stdout.flush()
+
+
+def _warn_of_exposure(settings: Settings) -> None:
+    bind = settings.internal_bind
+    if bind is not None and not is_loopback(bind.host):
+        log.warning(
+            "internal_plane.exposed",
+            address=str(bind),
+            meaning="whoever reaches this address may read and change everything"
+            + (" with the internal token" if settings.internal_token else ", without a login"),
+        )

@@ -1,0 +1,17 @@
+"""The one clock: every time that is stored or compared comes from here."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+UTC = timezone.utc
+
+
+def now() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def wire(moment: datetime) -> str:
+    """ISO 8601 with `Z`; microseconds are shown when not zero (contract, Objects)."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"

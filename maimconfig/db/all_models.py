@@ -1,0 +1,26 @@
+"""Every table, for migrations and tests."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from maimconfig.db.base import Base
+
+_MODULES = (
+    "maimconfig.db.lifecycle",
+    "maimconfig.http.idempotency",
+    "maimconfig.rate_limits.models",
+    "maimconfig.tenants.models",
+    "maimconfig.templates.models",
+    "maimconfig.agents.models",
+    "maimconfig.api_keys.models",
+    "maimconfig.activity.models",
+    "maimconfig.plugins.models",
+    "maimconfig.usage.models",
+    "maimconfig.audit.models",
+)
+
+for _module in _MODULES:
+    import_module(_module)
+
+metadata = Base.metadata

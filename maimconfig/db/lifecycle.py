@@ -1,0 +1,105 @@
+"""What happens between a process and its database at start: files, schema, master secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+from sqlalchemy import String, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from maimconfig.db import migrations
+from maimconfig.db.base import MYSQL_TABLE, Base
+from maimconfig.db.session import Database
+from maimconfig.security.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+
+class StartError(Exception):
+    """The service can't start; the text is one sentence that says why and what to do."""
+
+
+class SystemState(Base):
+    """What the database knows of itself: the id of the master secret it was set up with."""
+
+    __tablename__ = "system_state"
+    __table_args__ = MYSQL_TABLE
+
+    name: Mapped[str] = mapped_column(String(50), primary_key=True)
+    value: Mapped[str] = mapped_column(String(200))
+
+
+SECRET_ID = "secret_id"
+
+
+def prepare(database: Database, vault: Vault, *, auto_migrate: bool) -> None:
+    """Bring the database to where the service can use it.
+
+    An embedded SQLite file is made and upgraded; a MySQL database only when told to. When it
+    can't be reached, or its schema is another one, the service starts all the same and says
+    that it isn't ready.
+
+    Args:
+        auto_migrate: upgrade MySQL too.
+
+    Raises:
+        StartError: the database is under another master secret, or the file can't be used.
+    """
+    try:
+        if database.is_sqlite:
+            _prepare_file(database)
+        if database.is_sqlite or auto_migrate:
+            migrations.upgrade(database)
+        if migrations.matches(database):
+            verify_secret(database, vault)
+    except (DBAPIError, OSError) as error:
+        if database.is_sqlite:
+            raise StartError(
+                f"The SQLite file {database.url.database} can't be used: "
+                f"{getattr(error, 'orig', error)}."
+            ) from error
+        log.warning("database.unreachable", reason=str(getattr(error, "orig", error))[:200])
+
+
+def verify_secret(database: Database, vault: Vault) -> None:
+    """Refuse a master secret that the stored keys are not under.
+
+    Raises:
+        StartError: this process was given another secret than the database was set up with.
+    """
+    stored = _stored_secret_id(database)
+    if stored is None:
+        _store_secret_id(database, vault.current.id)
+        stored = _stored_secret_id(database)
+    if stored not in vault.key_ids and not (vault.reload() and stored in vault.key_ids):
+        raise StartError(
+            f"The database was set up with another master secret (id {stored}, this one is "
+            f"{vault.current.id}); give this process the same MAIMCONFIG_SECRET_KEY or the "
+            "secret.key file of the instance that it was set up with."
+        )
+
+
+def _prepare_file(database: Database) -> None:
+    name = database.url.database
+    if not name or name == ":memory:":
+        raise StartError("DATABASE_URL must name a SQLite file; memory is not shared by threads.")
+    file = Path(name)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # SQLite would make it 0644; its WAL takes the mode of the file.
+    file.touch(mode=0o600, exist_ok=True)
+
+
+def _stored_secret_id(database: Database) -> str | None:
+    query = select(SystemState.value).where(SystemState.name == SECRET_ID)
+    with database.reader.connect() as connection:
+        return connection.scalar(query)
+
+
+def _store_secret_id(database: Database, key_id: str) -> None:
+    try:
+        with database.writer.begin() as connection:
+            connection.execute(SystemState.__table__.insert().values(name=SECRET_ID, value=key_id))
+    except IntegrityError:
+        log.info("secret_id.stored_by_another_process")

@@ -1,0 +1,95 @@
+"""Alembic migrations in the package: from empty, resumable, one runner at a time.
+
+MySQL commits each DDL statement by itself, so a migration that stopped half-way is run again
+from its beginning: every step asks whether it is done already (`if_not_exists`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, inspect, text
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+    from maimconfig.db.session import Database
+
+HERE = Path(__file__).parent
+LOCK_NAME = "maimconfig.migrations"
+LOCK_WAIT_SECONDS = 300
+
+
+def head() -> str:
+    """The newest revision in the package; a revision is the number its file begins with."""
+    return max(file.name[:4] for file in (HERE / "versions").glob("[0-9]*.py"))
+
+
+def current(database: Database) -> str | None:
+    """The revision that the database is at; None when it is empty."""
+    with database.reader.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def matches(database: Database) -> bool:
+    """Whether the database is at the package's newest revision."""
+    return current(database) == head()
+
+
+def upgrade(database: Database) -> None:
+    """Bring the database to the newest revision; other runners wait meanwhile."""
+    if matches(database):
+        return
+    with _only_runner(database):
+        if matches(database):
+            return
+        from alembic import command
+
+        with database.writer.begin() as connection:
+            command.upgrade(_config(connection), "head")
+
+
+def differences(database: Database) -> list[Any]:
+    """What alembic finds different between the models and the database."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from maimconfig.db.all_models import metadata
+
+    with database.reader.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, metadata)
+
+
+def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(HERE).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextlib.contextmanager
+def _only_runner(database: Database) -> Iterator[None]:
+    if database.is_sqlite:
+        with Path(f"{database.url.database}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        return
+    # A lock of MySQL belongs to its connection, so it gets one of its own.
+    with database.reader.connect() as connection:
+        connection.execute(
+            text("SELECT GET_LOCK(:name, :wait)"),
+            {"name": LOCK_NAME, "wait": LOCK_WAIT_SECONDS},
+        )
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK_NAME})

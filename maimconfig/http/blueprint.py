@@ -1,0 +1,117 @@
+"""The blueprint of every resource: unit of work, response style, errors and their documents.
+
+A view says what it does; `route` runs it in a unit of work, in the style of its resource:
+
+    blp = Blueprint("tenants", __name__, style="envelope", url_prefix="/api/v2/tenants", ...)
+
+    @blp.post("", creates=True, errors=(TenantNameTaken,))
+    @blp.arguments(TenantCreate)
+    @blp.response(200, TenantOut)
+    def create(payload): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Literal, TypeVar
+
+import flask_smorest
+from flask import Response, g
+from marshmallow import Schema
+
+from maimconfig.http import context, documents
+from maimconfig.http.conditional import NotModified
+from maimconfig.http.envelope import envelope_of, success
+from maimconfig.http.errors import AppError
+from maimconfig.http.idempotency import answer_once
+from maimconfig.http.parsing import StrictParser
+
+View = TypeVar("View", bound=Callable[..., Any])
+Style = Literal["envelope", "plain"]
+Unit = Literal["read", "write", "none"]
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A resource's routes.
+
+    Args:
+        style: `envelope` for /api/v2 and /api/v1/usage, `plain` for the other paths.
+        description: of the resource, for the documents.
+    """
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def __init__(self, name: str, import_name: str, *, style: Style, **options: Any) -> None:
+        super().__init__(name, import_name, **options)
+        self.style = style
+        if style == "envelope":
+            self._prepare_response_content = success
+            self._make_doc_response_schema = _enveloped
+
+    def route(
+        self,
+        rule: str,
+        *,
+        unit: Unit | None = None,
+        creates: bool = False,
+        etag: bool = False,
+        errors: Sequence[type[AppError]] = (),
+        **options: Any,
+    ) -> Callable[[View], View]:
+        """Mount a view.
+
+        Args:
+            rule: the path below the blueprint's prefix.
+            unit: `read` or `write` opens a unit of work, `none` leaves that to the view; GET
+                reads and everything else writes unless told otherwise.
+            creates: an Idempotency-Key is honoured.
+            etag: the view gives or checks an ETag (for the documents).
+            errors: which the view raises (for the documents).
+        """
+        methods = options.get("methods", ["GET"])
+        kind = unit or ("read" if methods == ["GET"] else "write")
+        mount = super().route(rule, **options)
+
+        def decorator(view: View) -> View:
+            documents.describe(
+                view,
+                methods[0],
+                errors=errors,
+                creates=creates,
+                etag=etag,
+                database=kind != "none",
+            )
+            mount(_in_unit(view, kind, creates))
+            return view
+
+        return decorator
+
+
+def _in_unit(view: Callable[..., Response], unit: Unit, creates: bool) -> Callable[..., Response]:
+    @wraps(view)
+    def run(**arguments: Any) -> Response:
+        def work(session: Any) -> Response:
+            g.session = session
+            if creates:
+                return answer_once(session, "internal", lambda: view(**arguments))
+            return view(**arguments)
+
+        try:
+            if unit == "none":
+                response = view(**arguments)
+            elif unit == "read":
+                response = context.runtime().read(work)
+            else:
+                response = context.runtime().write(work, context.actor())
+        except NotModified:
+            response = Response(status=304)
+        if "etag" in g:
+            response.headers["ETag"] = g.etag
+        return response
+
+    return run
+
+
+def _enveloped(schema: Any) -> Any:
+    return envelope_of(schema) if isinstance(schema, Schema) else schema

@@ -1,0 +1,87 @@
+"""The envelope of /api/v2 and of every error: wire and OpenAPI from one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import g
+from marshmallow import Schema, fields
+
+from maimconfig import clock
+from maimconfig.http import context
+from maimconfig.http.errors import AppError
+from maimconfig.i18n import Text, localized
+
+SUCCESS = Text("操作成功", "Success")
+
+
+def success(data: Any) -> dict[str, Any]:
+    """The success envelope around `data`."""
+    return {
+        "success": True,
+        "message": localized(SUCCESS, context.locale()),
+        "data": data,
+        "timestamp": clock.wire(clock.now().replace(microsecond=0)),
+        "request_id": g.request_id,
+        "tenant_id": g.get("tenant_id"),
+        "execution_time": round(context.execution_time(), 6),
+    }
+
+
+def failure(error: AppError) -> dict[str, Any]:
+    """The error envelope; `detail` repeats the message for older front ends."""
+    locale = context.locale()
+    message = localized(error.text, locale)
+    body = {
+        "success": False,
+        "message": message,
+        "error": localized(error.reason, locale),
+        "error_code": error.code,
+        "timestamp": clock.wire(clock.now().replace(microsecond=0)),
+        "request_id": g.request_id,
+    }
+    if error.details:
+        body["details"] = localized(dict(error.details), locale)
+    return body
+
+
+class ErrorEnvelope(Schema):
+    """Every error but those of /v1."""
+
+    success = fields.Boolean(required=True, metadata={"enum": [False]})
+    message = fields.String(required=True, metadata={"description": "For people."})
+    error = fields.String(required=True, metadata={"description": "What exactly was wrong."})
+    error_code = fields.String(required=True)
+    timestamp = fields.String(required=True, metadata={"format": "date-time"})
+    request_id = fields.String(required=True)
+    detail = fields.String(metadata={"description": "The message again, on /api/v1."})
+    details = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={"description": "Field path to messages, for validation."},
+    )
+
+
+_envelopes: dict[str, type[Schema]] = {}
+
+
+def envelope_of(data: Schema) -> type[Schema]:
+    """The schema of the success envelope around `data`; one class for each name, so that the
+    OpenAPI document names it once."""
+    name = type(data).__name__ + ("List" if data.many else "")
+    if name not in _envelopes:
+        _envelopes[name] = Schema.from_dict(
+            {
+                "success": fields.Boolean(required=True, metadata={"enum": [True]}),
+                "message": fields.String(required=True),
+                "data": fields.Nested(data, required=True),
+                "timestamp": fields.String(required=True, metadata={"format": "date-time"}),
+                "request_id": fields.String(required=True),
+                "tenant_id": fields.String(required=True, allow_none=True),
+                "execution_time": fields.Float(
+                    required=True, metadata={"description": "In seconds."}
+                ),
+            },
+            name=f"{name}Envelope",
+        )
+    return _envelopes[name]

@@ -1,0 +1,66 @@
+"""The base of all schemas."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError
+
+from maimconfig.http import fields
+from maimconfig.i18n import Text
+
+UNKNOWN = Text("未知字段", "Unknown field")
+UNKNOWN_NEAR = Text("未知字段，是否想写 {name}？", "Unknown field, did you mean {name}?")
+NOT_AN_OBJECT = Text("必须是JSON对象", "Must be a JSON object")
+
+
+class InputSchema(Schema):
+    """A body or query: unknown fields are refused, with the nearest known name."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": UNKNOWN, "type": NOT_AN_OBJECT}
+
+    def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
+        """Name the nearest known field for each unknown one."""
+        if not isinstance(error.messages, dict):
+            return
+        for name, messages in error.messages.items():
+            if messages == [UNKNOWN]:
+                near = difflib.get_close_matches(str(name), list(self.fields), n=1)
+                if near:
+                    error.messages[name] = [UNKNOWN_NEAR.format(name=near[0])]
+
+
+class FreeObject(Schema):
+    """A JSON object of any content, kept to the letter."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    error_messages = {"type": NOT_AN_OBJECT}
+
+    def dump(self, obj: Any, *, many: bool | None = None) -> Any:
+        """The object as it is."""
+        return obj
+
+
+class TenantQuery(InputSchema):
+    """?tenant_id="""
+
+    tenant_id = fields.Id(required=True)
+
+
+def flat(messages: Any, path: str = "") -> dict[str, list[str]]:
+    """marshmallow's nested messages as field path -> list of messages."""
+    if isinstance(messages, Mapping):
+        found: dict[str, list[str]] = {}
+        for name, inner in messages.items():
+            step = "" if name == "_schema" else str(name)
+            found.update(flat(inner, f"{path}.{step}".strip(".")))
+        return found
+    listed = messages if isinstance(messages, list) else [messages]
+    return {path or "json": listed}

@@ -1,0 +1,107 @@
+"""/api/v2/auth: the hot path."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import g
+
+from maimconfig import permissions
+from maimconfig.api_keys import format as key_format
+from maimconfig.http import errors
+from maimconfig.http.blueprint import Blueprint
+from maimconfig.http.context import client_address, note_tenant, runtime
+from maimconfig.key_checks import schemas, service
+from maimconfig.key_checks.service import Check
+from maimconfig.key_checks.verdict import KeyRow, Reason
+
+blp = Blueprint(
+    "auth",
+    __name__,
+    style="envelope",
+    url_prefix="/api/v2/auth",
+    description="Whether a key is good, and what it may do.",
+)
+
+REFUSALS: dict[Reason, type[errors.AppError]] = {
+    Reason.MALFORMED: errors.KeyFormatInvalid,
+    Reason.UNKNOWN: errors.KeyUnknown,
+    Reason.DISABLED: errors.KeyDisabledRefused,
+    Reason.EXPIRED: errors.KeyExpired,
+    Reason.TENANT_NOT_ACTIVE: errors.TenantNotActive,
+    Reason.AGENT_NOT_ACTIVE: errors.AgentNotActive,
+    Reason.ADDRESS_NOT_ALLOWED: errors.AddressNotAllowed,
+}
+REFUSED = tuple(REFUSALS.values())
+
+
+@blp.post("/parse-api-key", unit="none", errors=(errors.KeyFormatInvalid,))
+@blp.arguments(schemas.KeyToParse)
+@blp.response(200, schemas.ParsedKeyOut)
+def parse_key(payload: dict[str, Any]) -> dict[str, Any]:
+    """Take a key apart, asking no database"""
+    parsed = key_format.parse(payload["api_key"])
+    if parsed is None:
+        raise errors.KeyFormatInvalid
+    return {**parsed._asdict(), "format_valid": True}
+
+
+@blp.post("/validate-api-key", unit="none", errors=(*REFUSED, errors.RateLimited))
+@blp.arguments(schemas.KeyToValidate)
+@blp.response(200, schemas.ValidKeyOut)
+def validate_key(payload: dict[str, Any]) -> dict[str, Any]:
+    """Tell whether a key is good, and count the call
+
+    A missing permission is no refusal: has_permission is false then.
+    """
+    found = service.check(
+        runtime(),
+        payload["api_key"],
+        address=payload.get("client_ip") or client_address(),
+        count=payload["check_rate_limit"] is not False,
+    )
+    row = _good(found)
+    wanted = payload.get("required_permission")
+    answer = {
+        "valid": True,
+        "tenant_id": row.tenant_id,
+        "agent_id": row.agent_id,
+        "api_key_id": row.id,
+        "permissions": row.permissions,
+        "has_permission": wanted is None or found.verdict.has(wanted),
+        "status": "active",
+    }
+    if found.rate is not None:
+        answer["rate_limit"] = asdict(found.rate)
+    return answer
+
+
+@blp.post("/check-permission", unit="none", errors=REFUSED)
+@blp.arguments(schemas.PermissionToCheck)
+@blp.response(200, schemas.PermissionOut)
+def check_permission(payload: dict[str, Any]) -> dict[str, Any]:
+    """Tell whether a key has a permission, counting nothing"""
+    found = service.check(runtime(), payload["api_key"], address=client_address(), count=False)
+    row = _good(found)
+    return {
+        "has_permission": found.verdict.has(payload["permission"]),
+        "permission": payload["permission"],
+        "all_permissions": permissions.expand(row.permissions, row.permission_groups),
+        "tenant_id": row.tenant_id,
+        "agent_id": row.agent_id,
+        "api_key_status": "active",
+    }
+
+
+def _good(found: Check) -> KeyRow:
+    verdict, rate = found
+    if verdict.row is not None:
+        note_tenant(verdict.row.tenant_id)
+    if rate is not None:
+        g.rate_limit_headers = rate.headers
+    if verdict.reason is Reason.OVER_RATE_LIMIT and rate is not None:
+        raise errors.RateLimited(retry_after=rate.reset)
+    if verdict.reason is not None or verdict.row is None:
+        raise REFUSALS[verdict.reason or Reason.UNKNOWN]
+    return verdict.row

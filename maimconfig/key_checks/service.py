@@ -1,0 +1,133 @@
+"""Key checks: one indexed look-up, a verdict, a count."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import Row, Select, bindparam, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from maimconfig import clock
+from maimconfig.agents.models import Agent
+from maimconfig.api_keys import format as key_format
+from maimconfig.api_keys.models import ApiKey, ApiKeySecret
+from maimconfig.db.session import translated, was_disconnected
+from maimconfig.key_checks.verdict import KeyRow, Reason, Verdict, judge
+from maimconfig.rate_limits import service as rate_limits
+from maimconfig.rate_limits.service import RateVerdict
+from maimconfig.tenants.models import Tenant
+
+if TYPE_CHECKING:
+    from maimconfig.runtime import Runtime
+
+
+class Check(NamedTuple):
+    """A verdict, and what the key's rate limit says where it has one."""
+
+    verdict: Verdict
+    rate: RateVerdict | None
+
+
+def check(runtime: Runtime, api_key: str, *, address: str | None, count: bool) -> Check:
+    """Tell whether a key is good now.
+
+    Nothing is cached, so whatever changed before this call began is seen.
+
+    Args:
+        runtime: the running service; a check is no unit of work, it needs no transaction.
+        api_key: as the caller sent it.
+        address: of whoever uses the key; None when that doesn't matter.
+        count: whether a good check counts, against the rate limit too.
+
+    Raises:
+        DatabaseUnavailable: the database can't be reached.
+    """
+    verdict = _judged(runtime, api_key, address)
+    row = verdict.row
+    if row is None or verdict.reason is not None:
+        return Check(verdict, None)
+    rate = _rate(runtime, row, count) if row.rate_limit else None
+    if rate is not None and not rate.allowed:
+        return Check(Verdict(row, Reason.OVER_RATE_LIMIT), rate)
+    if count:
+        runtime.key_usage.add(row.id)
+    return Check(verdict, rate)
+
+
+def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
+    if key_format.parse(api_key) is None:
+        return Verdict(None, Reason.MALFORMED)
+    row = _look_up(runtime, api_key)
+    if row is None and runtime.vault.reload():
+        # The master secret was rotated by another process since this one read it.
+        row = _look_up(runtime, api_key)
+    return judge(row, clock.now(), address)
+
+
+def _look_up(runtime: Runtime, api_key: str) -> KeyRow | None:
+    hashes = runtime.vault.key_hashes(api_key)
+    if len(hashes) == 1:
+        return _first(runtime, _ONE, {"secret_hash": hashes[0]})
+    return _first(runtime, _ANY, {"secret_hashes": hashes})
+
+
+def _first(
+    runtime: Runtime, query: Select[tuple[object, ...]], values: dict[str, object]
+) -> KeyRow | None:
+    try:
+        return _execute(runtime, query, values)
+    except (DBAPIError, PoolTimeout) as error:
+        if not was_disconnected(error):
+            raise translated(error) from error
+    try:
+        # The reader's connections aren't pinged: after a restart of the database the first
+        # use finds the whole pool dead and replaces it.
+        return _execute(runtime, query, values)
+    except (DBAPIError, PoolTimeout) as error:
+        raise translated(error) from error
+
+
+def _execute(
+    runtime: Runtime, query: Select[tuple[object, ...]], values: dict[str, object]
+) -> KeyRow | None:
+    with runtime.database.reader.connect() as connection:
+        row: Row[tuple[object, ...]] | None = connection.execute(query, values).first()
+        return row  # type: ignore[return-value]
+
+
+def _rate(runtime: Runtime, row: KeyRow, count: bool) -> RateVerdict:
+    limit = row.rate_limit or {}
+    subject = f"key:{row.id}"
+    window = timedelta(seconds=limit["window_seconds"])
+    if not count:
+        return runtime.read(
+            lambda session: rate_limits.look(session, subject, limit=limit["limit"], window=window)
+        )
+    return runtime.write(
+        lambda session: rate_limits.take(session, subject, limit=limit["limit"], window=window)
+    )
+
+
+_FOUND = (
+    select(
+        ApiKey.id,
+        ApiKey.tenant_id,
+        ApiKey.agent_id,
+        ApiKey.permissions,
+        ApiKey.status,
+        ApiKey.expires_at,
+        ApiKey.rate_limit,
+        ApiKey.allowed_ips,
+        ApiKeySecret.retires_at,
+        Tenant.permission_groups,
+        Tenant.status.label("tenant_status"),
+        Agent.status.label("agent_status"),
+    )
+    .join(ApiKey, ApiKey.id == ApiKeySecret.api_key_id)
+    .join(Agent, Agent.id == ApiKey.agent_id)
+    .join(Tenant, Tenant.id == ApiKey.tenant_id)
+)
+_ONE = _FOUND.where(ApiKeySecret.secret_hash == bindparam("secret_hash"))
+_ANY = _FOUND.where(ApiKeySecret.secret_hash.in_(bindparam("secret_hashes", expanding=True)))

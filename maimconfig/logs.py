@@ -1,0 +1,71 @@
+"""Logs: structlog as JSON or for the console, one line an event, and never a secret."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from maimconfig.settings import Settings
+
+# Whatever looks like an API key or a bearer token is cut, wherever it stands.
+_SECRETS = re.compile(r"(mmc_[A-Za-z0-9+/=_]{4})[A-Za-z0-9+/=_-]+|(Bearer\s+)\S+")
+_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
+
+
+def configure(settings: Settings) -> None:
+    """Send structlog's and the standard library's lines to where the settings say."""
+    out = _opened(settings)
+    as_json = (settings.log_format or ("console" if out.isatty() else "json")) == "json"
+    level = _LEVELS[settings.log_level]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact,
+            *_renderers(as_json, out),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_ToStructlog()], level=max(level, logging.WARNING), force=True)
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Cut API keys and bearer tokens out of every text of an event."""
+    for name, value in event.items():
+        if isinstance(value, str) and ("mmc_" in value or "Bearer" in value):
+            event[name] = _SECRETS.sub(lambda found: f"{found[1] or found[2]}********", value)
+    return event
+
+
+def _opened(settings: Settings) -> TextIO:
+    if settings.log_file is None:
+        return sys.stderr
+    settings.log_file.parent.mkdir(parents=True, exist_ok=True)
+    return settings.log_file.open("a", encoding="utf-8", buffering=1)
+
+
+def _renderers(as_json: bool, out: TextIO) -> list[Any]:
+    if as_json:
+        return [
+            structlog.processors.JSONRenderer(
+                serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
+            )
+        ]
+    return [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+
+
+class _ToStructlog(logging.Handler):
+    """Lines of libraries, in the same shape as our own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger(record.name)
+        logger.log(record.levelno, record.getMessage(), exc_info=record.exc_info)

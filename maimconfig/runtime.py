@@ -1,0 +1,86 @@
+"""The running service: what its planes, commands and threads share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from maimconfig.background import Background
+from maimconfig.db import lifecycle
+from maimconfig.db.session import SYSTEM, Actor, Database, Session
+from maimconfig.key_checks.counting import KeyUsage
+from maimconfig.security.vault import Vault
+from maimconfig.settings import Settings
+from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
+
+T = TypeVar("T")
+
+
+@dataclass
+class Runtime:
+    """Made once a process by `Runtime.open`, closed at its end.
+
+    Attributes:
+        settings: as read at start.
+        database: engines and units of work.
+        vault: encryption and key hashes.
+        catalogue: the system's AI providers and models.
+        bot_defaults: the lowest layer of every agent's configuration.
+        key_usage: counts of key checks that are not yet written.
+        draining: True once the process was told to stop.
+        background: writes the counts, and tidies up.
+    """
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    catalogue: Catalogue
+    bot_defaults: dict[str, Any]
+    key_usage: KeyUsage = field(default_factory=KeyUsage)
+    draining: bool = False
+
+    def __post_init__(self) -> None:
+        self.background = Background(self)
+
+    @classmethod
+    def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
+        """Connect the service to its database.
+
+        Args:
+            settings: of the service.
+            auto_migrate: bring the schema of a MySQL database up to date; an embedded SQLite
+                file always is.
+
+        Raises:
+            StartError: the secret doesn't fit the database, or a file can't be used.
+        """
+        settings.instance.mkdir(parents=True, exist_ok=True, mode=0o700)
+        vault = Vault.open(settings.instance, settings.secret_key, settings.previous_secret_keys)
+        database = Database(
+            settings.database_url,
+            pool_size=settings.pool_size,
+            synchronous=settings.sqlite_synchronous,
+        )
+        lifecycle.prepare(database, vault, auto_migrate=auto_migrate)
+        operator = {"dashscope": settings.dashscope, "openai": settings.openai}
+        return cls(
+            settings=settings,
+            database=database,
+            vault=vault,
+            catalogue=load_models(settings.system_models_path, operator),
+            bot_defaults=load_bot_defaults(settings.bot_defaults_path),
+        )
+
+    def read(self, work: Callable[[Session], T], actor: Actor = SYSTEM) -> T:
+        """Run a unit of work that only reads."""
+        return self.database.unit_of_work(work, runtime=self, actor=actor, write=False)
+
+    def write(self, work: Callable[[Session], T], actor: Actor = SYSTEM) -> T:
+        """Run a unit of work that may write."""
+        return self.database.unit_of_work(work, runtime=self, actor=actor, write=True)
+
+    def close(self) -> None:
+        """Write what is only in memory and close the database."""
+        self.background.close()
+        self.database.dispose()

@@ -1,0 +1,47 @@
+"""Usage: one row for each thing done, with what it cost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from maimconfig.db.base import MYSQL_TABLE, Base, Id, Name
+from maimconfig.db.types import Money
+
+
+class UsageRecord(Base):
+    """One thing done; it outlives the agent and the key that did it, but not the tenant.
+
+    Attributes:
+        moment: when it happened.
+        day, hour: `2026-11-23` and `2026-11-23T08`, UTC, by which reports group.
+        cost: in the currency of the models' prices.
+        is_error: whether it failed.
+    """
+
+    __tablename__ = "usage_records"
+    __table_args__ = (
+        Index(None, "tenant_id", "moment"),
+        Index(None, "moment"),
+        MYSQL_TABLE,
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    tenant_id: Mapped[str | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
+    agent_id: Mapped[str | None] = mapped_column(Id)
+    api_key_id: Mapped[str | None] = mapped_column(Id)
+    user_id: Mapped[str | None] = mapped_column(Name)
+    action: Mapped[str] = mapped_column(Name)
+    model: Mapped[str | None] = mapped_column(Name)
+    tokens_in: Mapped[int] = mapped_column(BigInteger, default=0)
+    tokens_out: Mapped[int] = mapped_column(BigInteger, default=0)
+    cost: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
+    is_error: Mapped[bool] = mapped_column(default=False)
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    moment: Mapped[datetime] = mapped_column()
+    day: Mapped[str] = mapped_column(String(10))
+    hour: Mapped[str] = mapped_column(String(13))

@@ -1,0 +1,58 @@
+"""/api/v1/usage/log and /api/v2/usage"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from maimconfig.http.blueprint import Blueprint
+from maimconfig.http.context import note_tenant, session
+from maimconfig.http.errors import AgentNotFound, TenantNotFound
+from maimconfig.tenants import service as tenants
+from maimconfig.usage import report, schemas, service
+from maimconfig.usage.models import UsageRecord
+
+log_blp = Blueprint(
+    "usage-log",
+    __name__,
+    style="envelope",
+    url_prefix="/api/v1/usage",
+    description="What was done.",
+)
+blp = Blueprint(
+    "usage",
+    __name__,
+    style="envelope",
+    url_prefix="/api/v2/usage",
+    description="What was done, in sums.",
+)
+
+
+@log_blp.post("/log", creates=True, errors=(TenantNotFound, AgentNotFound))
+@log_blp.arguments(schemas.UsageLog)
+@log_blp.response(200, schemas.UsageOut)
+def log_usage(payload: dict[str, Any]) -> UsageRecord:
+    """Store that something was done"""
+    record = service.log(session(), **payload)
+    note_tenant(record.tenant_id)
+    return record
+
+
+@blp.get("", errors=(TenantNotFound,))
+@blp.arguments(schemas.UsageQuery, location="query")
+@blp.response(200, schemas.UsageReport)
+@blp.alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
+def report_usage(query: dict[str, Any]) -> Any:
+    """Sums of a tenant's usage
+
+    `Accept: text/csv` gives the groups as CSV.
+    """
+    note_tenant(query["tenant_id"])
+    tenants.get(session(), query["tenant_id"])
+    made = report.make(session(), **query)
+    offered = ["application/json", "text/csv"]
+    if request.accept_mimetypes.best_match(offered, offered[0]) == "text/csv":
+        rows = made["items"] or [{"group": None, **made["totals"]}]
+        return Response(report.as_csv(rows), mimetype="text/csv")
+    return made

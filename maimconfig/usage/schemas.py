@@ -1,0 +1,74 @@
+"""Usage on the wire."""
+
+from __future__ import annotations
+
+from marshmallow import Schema
+from marshmallow import fields as plain
+
+from maimconfig.http import fields
+from maimconfig.http.schema import InputSchema
+from maimconfig.usage.report import GROUPS
+
+
+class UsageLog(InputSchema):
+    """POST /api/v1/usage/log"""
+
+    action = fields.Name(required=True, metadata={"example": "chat"})
+    tenant_id = fields.Id(allow_none=True)
+    agent_id = fields.Id(allow_none=True)
+    user_id = fields.String(allow_none=True, validate=fields.length(1, 100))
+    details = fields.Object(
+        allow_none=True,
+        metadata={
+            "description": "Free; model, api_key_id, prompt_tokens, completion_tokens, cost and "
+            "status count in reports.",
+            "example": {"model": "qwen-turbo", "prompt_tokens": 120, "completion_tokens": 40},
+        },
+    )
+    timestamp = fields.Moment(allow_none=True)
+
+
+class UsageOut(Schema):
+    """A stored entry."""
+
+    id = plain.String(required=True)
+    tenant_id = plain.String(required=True, allow_none=True)
+    agent_id = plain.String(required=True, allow_none=True)
+    user_id = plain.String(required=True, allow_none=True)
+    action = plain.String(required=True)
+    details = fields.Object(required=True)
+    timestamp = fields.Moment(required=True, attribute="moment")
+
+
+class UsageQuery(InputSchema):
+    """GET /api/v2/usage"""
+
+    tenant_id = fields.Id(required=True)
+    since = fields.Moment(data_key="from", metadata={"description": "Included."})
+    until = fields.Moment(data_key="to", metadata={"description": "Excluded."})
+    group_by = fields.String(validate=fields.one_of(*GROUPS))
+
+
+class UsageTotals(Schema):
+    """Sums; cost is a decimal as text."""
+
+    requests = plain.Integer(required=True)
+    errors = plain.Integer(required=True)
+    tokens_in = plain.Integer(required=True)
+    tokens_out = plain.Integer(required=True)
+    cost = plain.String(required=True)
+
+
+class UsageGroup(UsageTotals):
+    """Sums of one group."""
+
+    group = plain.String(required=True, allow_none=True)
+
+
+class UsageReport(Schema):
+    """Sums of a tenant's usage, in all and by group."""
+
+    tenant_id = plain.String(required=True)
+    group_by = plain.String(required=True, allow_none=True)
+    totals = plain.Nested(UsageTotals, required=True)
+    items = plain.List(plain.Nested(UsageGroup), required=True)
