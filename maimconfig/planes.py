@@ -38,7 +38,7 @@ class Mount:
 
 
 MOUNTS: tuple[Mount, ...] = (
-    Mount("maimconfig.system.service_routes:blp", {"internal": "open", "public": "open"}),
+    Mount("maimconfig.health.routes:blp", {"internal": "open", "public": "open"}),
     Mount("maimconfig.tenants.routes:blp", {"internal": "network"}),
     Mount("maimconfig.agents.routes:blp", {"internal": "network"}),
     Mount("maimconfig.templates.routes:blp", {"internal": "network"}),

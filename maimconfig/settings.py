@@ -281,8 +281,9 @@ def _lookup(
     for name in names:
         if name in environ:
             return name, environ[name]
-    for name, raw in _LEGACY.get(row.name, lambda _: {})(environ).items():
-        return name, raw
+    if row.name in _LEGACY:
+        for name, raw in _LEGACY[row.name](environ).items():
+            return name, raw
     if row.name in stored:
         return f"{row.name} in config.toml", stored[row.name]
     return None, None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 from sqlalchemy.exc import DBAPIError
@@ -12,6 +14,8 @@ from maimconfig.db import lifecycle, migrations
 from maimconfig.db.session import Database
 from maimconfig.security.vault import Vault
 from maimconfig.settings import Settings, load_settings
+
+T = TypeVar("T")
 
 
 @click.group()
@@ -59,7 +63,7 @@ def _say_current(database: Database) -> None:
     click.echo(f"{revision or 'empty'} (newest: {migrations.head()})")
 
 
-def _reached(ask):  # type: ignore[no-untyped-def]
+def _reached(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except DBAPIError as error:

@@ -64,7 +64,9 @@ def binds_of(settings: Settings, planes: tuple[Plane, ...]) -> dict[str, Bind]:
         SettingsError: nothing is left to serve.
     """
     addresses = {"internal": settings.internal_bind, "public": settings.public_bind}
-    binds = {plane: bind for plane in planes if (bind := addresses[plane]) is not None}
+    binds: dict[str, Bind] = {
+        plane: bind for plane in planes if (bind := addresses[plane]) is not None
+    }
     if not binds:
         raise SettingsError("Every plane is switched off, so there is nothing to serve.")
     return binds

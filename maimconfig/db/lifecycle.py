@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
-from sqlalchemy import String, select
+from sqlalchemy import String, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -100,6 +100,6 @@ def _stored_secret_id(database: Database) -> str | None:
 def _store_secret_id(database: Database, key_id: str) -> None:
     try:
         with database.writer.begin() as connection:
-            connection.execute(SystemState.__table__.insert().values(name=SECRET_ID, value=key_id))
+            connection.execute(insert(SystemState).values(name=SECRET_ID, value=key_id))
     except IntegrityError:
         log.info("secret_id.stored_by_another_process")

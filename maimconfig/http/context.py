@@ -49,7 +49,8 @@ def request_id() -> str:
 
 def execution_time() -> float:
     """Seconds since the request began."""
-    return time.perf_counter() - g.started
+    started: float = g.started
+    return time.perf_counter() - started
 
 
 def locale() -> Locale:

@@ -65,7 +65,7 @@ def _answer(error: AppError) -> Response:
     body = failure(error)
     if request.path.startswith("/api/v1"):
         body["detail"] = body["message"]
-    response: Response = current_app.json.response(body)
+    response: Response = current_app.json.response(body)  # type: ignore[assignment]
     response.status_code = error.status
     response.headers.update(error.headers)
     response.headers.update(g.get("rate_limit_headers", {}))

@@ -87,8 +87,7 @@ class Email(String):
     _check = validate.Email(error=NOT_EMAIL)
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validate=length(3, 254), **kwargs)
-        self.metadata.setdefault("format", "email")
+        super().__init__(validate=length(3, 254), metadata={"format": "email"}, **kwargs)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         return self._check(super()._deserialize(value, attr, data, **kwargs).strip())
@@ -177,7 +176,7 @@ class Object(fields.Dict):
         return dict(value) if isinstance(value, Mapping) else value
 
 
-class Texts(fields.List):
+class Texts(fields.List[str]):
     """A list of strings, each `low`..`high` characters, at most `items` of them."""
 
     def __init__(self, *, items: int, low: int = 1, high: int = 100, **kwargs: Any) -> None:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import orjson
-from flask import Flask
+from flask import Response
 from flask.json.provider import JSONProvider
 
 from maimconfig.http.errors import BadRequest, Invalid
@@ -41,8 +41,7 @@ class OrjsonProvider(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Any:
         """A JSON response, without going through text."""
         body = orjson.dumps(self._prepare_response_obj(args, kwargs))
-        app: Flask = self._app
-        return app.response_class(body, mimetype="application/json")
+        return Response(body, mimetype="application/json")
 
 
 def loads(body: bytes) -> Any:

@@ -94,7 +94,7 @@ def _execute(
 ) -> KeyRow | None:
     with runtime.database.reader.connect() as connection:
         row: Row[tuple[object, ...]] | None = connection.execute(query, values).first()
-        return row  # type: ignore[return-value]
+        return row
 
 
 def _rate(runtime: Runtime, row: KeyRow, count: bool) -> RateVerdict:

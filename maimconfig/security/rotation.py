@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -95,5 +96,9 @@ def _in_batches(runtime: Runtime, ids: Sequence[Any], move: Callable[[Session, A
     moved = 0
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        moved += runtime.write(lambda session, batch=batch: sum(move(session, i) for i in batch))
+        moved += runtime.write(partial(_move_batch, batch=batch, move=move))
     return moved
+
+
+def _move_batch(session: Session, batch: Sequence[Any], move: Callable[[Session, Any], int]) -> int:
+    return sum(move(session, identity) for identity in batch)

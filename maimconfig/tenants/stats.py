@@ -39,7 +39,7 @@ def _api_keys(session: Session, tenant_id: str) -> dict[str, int]:
     counts = session.execute(
         select(status, func.count()).where(ApiKey.tenant_id == tenant_id).group_by(status)
     )
-    found = {"active": 0, "disabled": 0, "expired": 0} | dict(counts.tuples())
+    found = {"active": 0, "disabled": 0, "expired": 0} | dict(counts.tuples().all())
     return {"total": sum(found.values()), **found}
 
 

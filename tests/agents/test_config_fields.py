@@ -315,8 +315,18 @@ class TestModels:
 
     @pytest.mark.parametrize(
         "url",
-        ["ftp://x.example", "llm.example.com", "http://", "http://[", "http://x:99999", "enc:abc"]
-        + ["http://x y", "http://x\n", "javascript:alert(1)", "http://x:0"],
+        [
+            "ftp://x.example",
+            "llm.example.com",
+            "javascript:alert(1)",
+            "enc:abc",
+            "http://",
+            "http://[",
+            "http://x:0",
+            "http://x:99999",
+            "http://x y",
+            "http://x\n",
+        ],
     )
     def test_address(self, url: str) -> None:
         """A provider's address is an http or https URL; the answer does not repeat it."""

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maimconfig.agents.config_fields import check
-from maimconfig.agents.config_secrets import MASK, MaskedSecretUnknown, mask, prepare, unseal
+from maimconfig.agents.config_secrets import (
+    MASK,
+    MaskedSecretUnknown,
+    mask,
+    prepare,
+    reseal,
+    unseal,
+)
 from maimconfig.agents.merge import merge_patch
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample-agent.json"
@@ -45,6 +52,7 @@ class ReversingVault:
 
     def __init__(self) -> None:
         self.sealings = 0
+        self.newest_outdated = 0
 
     def encrypt(self, plain: str, context: str) -> str:
         self.sealings += 1
@@ -54,6 +62,9 @@ class ReversingVault:
         found, _, text = sealed.removeprefix("enc:").split("#", 2)
         assert found == context
         return text[::-1]
+
+    def is_current(self, sealed: str) -> bool:
+        return int(sealed.split("#")[1]) > self.newest_outdated
 
 
 def config(providers: Any = None, tokens: Any = None) -> dict[str, Any]:
@@ -241,3 +252,23 @@ class TestPrepare:
         copied = copy.deepcopy(stored)
         prepare(mask(stored), stored, vault)["config_overrides"].clear()
         assert (given, stored) == (before, copied)
+
+
+class TestReseal:
+    @given(CONFIGS)
+    def test_old_secret(self, given: Any) -> None:
+        """After a rotation every secret is under the new master secret, and reads the same."""
+        vault = ReversingVault()
+        stored = prepare(given, {}, vault)
+        before = vault.newest_outdated = vault.sealings
+        moved = reseal(stored, vault)
+        assert unseal(moved, vault) == given
+        assert vault.sealings == 2 * before
+        assert reseal(moved, vault) == moved
+
+    def test_plain_text(self, vault: ReversingVault) -> None:
+        """A secret that was stored in plain text is sealed, one of a wrong type left."""
+        moved = reseal(config([provider("a", "plain"), provider("b", 5)], [None, ""]), vault)
+        assert keys(moved)["a"].startswith("enc:")
+        assert keys(moved)["b"] == 5
+        assert moved["config_overrides"]["maim_message"] == {"auth_token": [None, ""]}

@@ -36,7 +36,7 @@ def empty(url: str) -> None:
                 continue
             rows = delete(table)
             if table.name == "agent_templates":
-                rows = rows.where(~table.c.is_builtin)
+                rows = rows.where(table.c.is_builtin == 0)
             connection.execute(rows)
 
 

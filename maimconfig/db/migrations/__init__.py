@@ -34,7 +34,8 @@ def current(database: Database) -> str | None:
     with database.reader.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return revision
 
 
 def matches(database: Database) -> bool:
@@ -64,7 +65,8 @@ def differences(database: Database) -> list[Any]:
 
     with database.reader.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return compare_metadata(context, metadata)
+        found: list[Any] = compare_metadata(context, metadata)
+        return found
 
 
 def _config(connection: Connection) -> Config:

@@ -11,9 +11,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from maimconfig import __version__
 from maimconfig.db import migrations
+from maimconfig.health import schemas
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import runtime
-from maimconfig.system import schemas
 
 NAME = "MaimConfig"
 DESCRIPTION = "多租户AI聊天机器人的控制平面 / Control plane of multi-tenant AI chatbots"
