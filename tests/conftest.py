@@ -15,7 +15,7 @@ from tests.servers.private import ServerUnavailable
 from tests.servers.redis import Redis
 from tests.servers.service import LiveService
 
-pytest_plugins = ["tests.no_skips"]
+pytest_plugins = ["tests.no_skips", "tests.app_fixtures"]
 
 BACKENDS = ("sqlite", "mysql")
 _mariadb = pytest.StashKey[shared.SharedMariaDB]()

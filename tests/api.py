@@ -1,0 +1,101 @@
+"""A caller of the service that holds every answer against the OpenAPI document of its plane."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from flask import Flask
+from jsonschema import Draft202012Validator
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+
+class Api:
+    """Calls one plane's app in this process.
+
+    Each answer is validated: its status must be documented for its operation, and its body must
+    fit the schema; so a test that only looks at one field still proves the whole shape.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.client = app.test_client()
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        """GET; `query_string`, `headers` and so on as werkzeug's client takes them."""
+        return self.call("GET", path, **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> TestResponse:
+        """POST with a JSON body."""
+        return self.call("POST", path, json=json, **options)
+
+    def put(self, path: str, json: Any = None, **options: Any) -> TestResponse:
+        """PUT with a JSON body."""
+        return self.call("PUT", path, json=json, **options)
+
+    def delete(self, path: str, **options: Any) -> TestResponse:
+        """DELETE."""
+        return self.call("DELETE", path, **options)
+
+    def call(self, method: str, path: str, **options: Any) -> TestResponse:
+        """Any call, with its answer validated."""
+        response = self.client.open(path, method=method, **options)
+        self.validate(method, path, response)
+        return response
+
+    def data(self, response: TestResponse, status: int = 200) -> Any:
+        """What the envelope of a success holds."""
+        assert response.status_code == status, response.get_data(as_text=True)
+        body = response.get_json()
+        assert body["success"] is True
+        return body["data"]
+
+    def error(self, response: TestResponse, status: int, code: str) -> dict[str, Any]:
+        """The error envelope, when it is of this status and code."""
+        body = response.get_json()
+        assert (response.status_code, body["error_code"]) == (status, code), body
+        assert body["success"] is False
+        return body
+
+    def validate(self, method: str, path: str, response: TestResponse) -> None:
+        """Hold an answer against the document."""
+        operation = self._operation(method, path)
+        if operation is None:
+            return
+        documented = operation["responses"]
+        status = str(response.status_code)
+        where = f"{method} {path} -> {status}"
+        assert status in documented, f"{where} is not documented: {response.get_data(as_text=True)}"
+        content = documented[status].get("content", {})
+        schema = content.get(response.mimetype, {}).get("schema")
+        if response.mimetype == "application/json" and response.data:
+            assert schema is not None, f"{where}: no schema is documented"
+            validator = Draft202012Validator({**schema, "components": self.spec["components"]})
+            problems = [error.message for error in validator.iter_errors(response.get_json())]
+            assert not problems, f"{where}: {problems}"
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """The plane's OpenAPI document."""
+        return self.app.test_client().get("/openapi.json").get_json()
+
+    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+        try:
+            with self.app.test_request_context(path.partition("?")[0], method=method) as context:
+                context.match_request()
+                rule = context.request.url_rule
+        except HTTPException:
+            return None
+        if rule is None:
+            return None
+        template = _as_openapi(rule.rule)
+        return self.spec["paths"].get(template, {}).get(method.lower())
+
+
+def _as_openapi(rule: str) -> str:
+    parts = []
+    for part in rule.split("/"):
+        name = part.strip("<>").rpartition(":")[2]
+        parts.append(f"{{{name}}}" if part.startswith("<") else part)
+    return "/".join(parts)

@@ -1,0 +1,79 @@
+"""Fixtures of the app in this process: a runtime on either database, and callers of its planes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maimconfig import logs
+from maimconfig.app import create_app
+from maimconfig.runtime import Runtime
+from maimconfig.setting_types import database_url
+from maimconfig.settings import Settings, load_settings
+from tests.api import Api
+
+
+@pytest.fixture(scope="session")
+def settings(migrated_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a service on the migrated database, with everything else as it is by default."""
+    instance = tmp_path_factory.mktemp("instance")
+    bare = load_settings({"MAIMCONFIG_INSTANCE": str(instance)})
+    found = replace(bare, database_url=database_url(migrated_database_url), log_format="json")
+    logs.configure(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def runtime(settings: Settings) -> Iterator[Runtime]:
+    """The running service of this worker, on SQLite and on MySQL."""
+    opened = Runtime.open(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def _internal_app(runtime: Runtime) -> Any:
+    return create_app("internal", runtime)
+
+
+@pytest.fixture(scope="session")
+def _public_app(runtime: Runtime) -> Any:
+    return create_app("public", runtime)
+
+
+@pytest.fixture
+def api(_internal_app: Any) -> Api:
+    """A caller of the internal plane."""
+    return Api(_internal_app)
+
+
+@pytest.fixture
+def public(_public_app: Any) -> Api:
+    """A caller of the public plane."""
+    return Api(_public_app)
+
+
+@pytest.fixture
+def api_with(runtime: Runtime, settings: Settings) -> Iterator[Callable[..., Api]]:
+    """Makes a caller of the internal plane of a service with other settings."""
+    opened: list[Runtime] = []
+
+    def make(**changed: Any) -> Api:
+        opened.append(Runtime.open(replace(settings, **changed)))
+        return Api(create_app("internal", opened[-1]))
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def instance_folder(tmp_path: Path) -> Path:
+    """An empty instance folder."""
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    return folder
