@@ -25,7 +25,7 @@ check: $(VENV)/.installed-dev ## All that must be right before a commit: ruff, m
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 bench: $(VENV)/.installed-dev ## Measure the service beside a bare Flask application (needs wrk)
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.control_plane $(ARGS)
 
 # The stamps make a second start quick: pip runs again only when the dependencies may have changed.
 $(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python

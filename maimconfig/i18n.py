@@ -22,6 +22,10 @@ class Text(str):
         text.en = en
         return text
 
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        """What a copy is made from."""
+        return str(self), self.en
+
     def format(self, *args: Any, **kwargs: Any) -> Text:
         """The text with both languages filled in."""
         return Text(super().format(*args, **kwargs), self.en.format(*args, **kwargs))

@@ -10,6 +10,7 @@ from maimconfig.background import Background
 from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
+from maimconfig.key_checks.look_up import KeyLookUp
 from maimconfig.security.vault import Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
@@ -30,6 +31,7 @@ class Runtime:
         key_usage: counts of key checks that are not yet written.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
+        key_look_up: the query of the hot path.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.background = Background(self)
+        self.key_look_up = KeyLookUp(self.database)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.servers import schema, shared
+from tests.servers import shared
 from tests.servers.mariadb import MariaDB, fresh_database
 from tests.servers.private import ServerUnavailable
 from tests.servers.redis import Redis
+from tests.servers.schema import MigratedDatabase
 from tests.servers.service import LiveService
 
 pytest_plugins = ["tests.no_skips", "tests.app_fixtures"]
@@ -96,39 +97,46 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def migrated_database_url(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="session")
+def migrated_database_url(_migrated_database: MigratedDatabase) -> str:
     """URL of a database with all tables, whose rows are deleted after each test.
 
     Each worker has one a backend for the whole run, since making the tables takes longer than most
     tests; so what is built upon it, an app for example, may have the session's scope too.
     """
-    return request.getfixturevalue(f"_migrated_{request.param}_url")
+    return _migrated_database.url
 
 
 @pytest.fixture(autouse=True)
 def _empty_tables(request: pytest.FixtureRequest) -> Iterator[None]:
     """Empty the migrated database after a test that used it."""
-    if "migrated_database_url" not in request.fixturenames:
+    if "_migrated_database" not in request.fixturenames:
         yield
         return
-    url = request.getfixturevalue("migrated_database_url")
+    database = request.getfixturevalue("_migrated_database")
     yield
-    schema.empty(url)
+    database.empty()
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def _migrated_database(request: pytest.FixtureRequest) -> MigratedDatabase:
+    return request.getfixturevalue(f"_migrated_{request.param}")
 
 
 @pytest.fixture(scope="session")
-def _migrated_sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    url = f"sqlite:///{tmp_path_factory.mktemp('migrated') / 'maimconfig.db'}"
-    schema.migrate(url)
-    return url
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MigratedDatabase]:
+    file = tmp_path_factory.mktemp("migrated") / "maimconfig.db"
+    with contextlib.closing(MigratedDatabase(f"sqlite:///{file}")) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
-def _migrated_mysql_url(mysql_server_url: str) -> Iterator[str]:
-    with fresh_database(mysql_server_url) as url:
-        schema.migrate(url)
-        yield url
+def _migrated_mysql(mysql_server_url: str) -> Iterator[MigratedDatabase]:
+    with (
+        fresh_database(mysql_server_url) as url,
+        contextlib.closing(MigratedDatabase(url)) as database,
+    ):
+        yield database
 
 
 @pytest.fixture

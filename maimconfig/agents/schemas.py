@@ -61,9 +61,7 @@ class AgentsQuery(PageQuery):
     tenant_id = fields.Id(required=True)
     status = fields.String(validate=fields.one_of(*AGENT_STATUSES))
     tag = fields.String(validate=fields.length(1, MAX_TAG_LENGTH))
-    q = fields.String(
-        validate=fields.length(0, 100), metadata={"description": "A part of the name."}
-    )
+    q = fields.NamePart()
 
 
 class AgentOut(Schema):

@@ -100,7 +100,7 @@ class Database:
                 return self._attempt(work, runtime, actor, write)
             except (DBAPIError, PoolTimeout) as error:
                 if attempt == MAX_ATTEMPTS or not may_run_again(error):
-                    raise translated(error) from error
+                    raise _translated(error) from error
                 log.info("unit_of_work.again", attempt=attempt, reason=_driver_text(error))
                 time.sleep(random.uniform(0.005, 0.03) * attempt)
         raise AssertionError("unreachable")
@@ -158,13 +158,7 @@ def may_run_again(error: Exception) -> bool:
     return _driver_code(error) in _MYSQL_RETRY or "database is locked" in str(error.orig)
 
 
-def was_disconnected(error: Exception) -> bool:
-    """Whether the connection turned out to be gone, so that another one may be tried."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
-
-
-def translated(error: Exception) -> Exception:
-    """The error that callers see for one of the driver's."""
+def _translated(error: Exception) -> Exception:
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable(internal="connection pool exhausted")
     if isinstance(error, DBAPIError) and (may_run_again(error) or is_outage(error)):

@@ -60,6 +60,10 @@ class JsonText(TypeDecorator[Any]):
         """From JSON text."""
         return None if value is None else orjson.loads(value)
 
+    def compare_values(self, x: Any, y: Any) -> bool:
+        """Whether a change changes nothing, to the letter: 1, 1.0 and True are three values."""
+        return x is y or orjson.dumps(x) == orjson.dumps(y)
+
 
 class Money(TypeDecorator[Decimal]):
     """An amount with 9 places, kept as a whole number of 10**-9: sums are exact on both databases.

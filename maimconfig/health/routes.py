@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import current_app
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -13,7 +12,7 @@ from maimconfig import __version__
 from maimconfig.db import migrations
 from maimconfig.health import schemas
 from maimconfig.http.blueprint import Blueprint
-from maimconfig.http.context import runtime
+from maimconfig.http.context import current, runtime
 
 NAME = "MaimConfig"
 DESCRIPTION = "多租户AI聊天机器人的控制平面 / Control plane of multi-tenant AI chatbots"
@@ -31,7 +30,7 @@ def get_root() -> dict[str, Any]:
         "name": NAME,
         "description": DESCRIPTION,
         "version": __version__,
-        "plane": current_app.extensions["maimconfig.plane"],
+        "plane": current().plane,
         "links": {
             "docs": "/docs",
             "redoc": "/redoc",

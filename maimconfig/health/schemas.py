@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema
 from marshmallow import fields as plain
 
+from maimconfig.http.schema import Ready
 
-class Links(Schema):
+
+class Links(Ready):
     """Where things are."""
 
     docs = plain.String(required=True)
@@ -16,7 +17,7 @@ class Links(Schema):
     info = plain.String(required=True)
 
 
-class Root(Schema):
+class Root(Ready):
     """What this is."""
 
     name = plain.String(required=True)
@@ -26,14 +27,14 @@ class Root(Schema):
     links = plain.Nested(Links, required=True)
 
 
-class Services(Schema):
+class Services(Ready):
     """What the service stands on."""
 
     database = plain.String(required=True)
     api = plain.String(required=True)
 
 
-class Health(Schema):
+class Health(Ready):
     """Whether the service is well; timestamp is in seconds since 1970."""
 
     status = plain.String(required=True)
@@ -42,14 +43,14 @@ class Health(Schema):
     services = plain.Nested(Services, required=True)
 
 
-class Status(Schema):
+class Status(Ready):
     """Whether the process lives, or may be given requests."""
 
     status = plain.String(required=True)
     reason = plain.String()
 
 
-class Info(Schema):
+class Info(Ready):
     """What this service is and can do."""
 
     name = plain.String(required=True)

@@ -17,7 +17,7 @@ from functools import wraps
 from typing import Any, Literal, TypeVar
 
 import flask_smorest
-from flask import Response, g
+from flask import Response
 from marshmallow import Schema
 
 from maimconfig.http import context, documents
@@ -48,6 +48,10 @@ class Blueprint(flask_smorest.Blueprint):
         if style == "envelope":
             self._prepare_response_content = success
             self._make_doc_response_schema = _enveloped
+
+    def arguments(self, schema: type[Schema] | Schema, **options: Any) -> Any:
+        """Parse arguments with one instance of the schema, not with a new one each request."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
 
     def route(
         self,
@@ -92,23 +96,19 @@ def _in_unit(view: Callable[..., Response], unit: Unit, creates: bool) -> Callab
     @wraps(view)
     def run(**arguments: Any) -> Response:
         def work(session: Any) -> Response:
-            g.session = session
+            context.current().session = session
             if creates:
                 return answer_once(session, "internal", lambda: view(**arguments))
             return view(**arguments)
 
         try:
             if unit == "none":
-                response = view(**arguments)
-            elif unit == "read":
-                response = context.runtime().read(work)
-            else:
-                response = context.runtime().write(work, context.actor())
+                return view(**arguments)
+            if unit == "read":
+                return context.runtime().read(work)
+            return context.runtime().write(work, context.actor())
         except NotModified:
-            response = Response(status=304)
-        if "etag" in g:
-            response.headers["ETag"] = g.etag
-        return response
+            return Response(status=304)
 
     return run
 

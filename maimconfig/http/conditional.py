@@ -6,8 +6,9 @@ import hashlib
 from typing import Any
 
 import orjson
-from flask import g, request
+from flask import request
 
+from maimconfig.http.context import current
 from maimconfig.http.errors import PreconditionFailed
 
 
@@ -50,10 +51,11 @@ def expected_revisions() -> frozenset[int] | None:
 
 
 def _answer_with(tag: str) -> None:
-    g.etag = f'"{tag}"'
+    etag = f'"{tag}"'
+    current().headers["ETag"] = etag
     header = request.headers.get("If-None-Match")
     if header is None or request.method not in ("GET", "HEAD"):
         return
     offered = {part.strip().removeprefix("W/") for part in header.split(",")}
-    if g.etag in offered or "*" in offered:
+    if etag in offered or "*" in offered:
         raise NotModified

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, g, request
 
 from maimconfig.db.session import Actor, Session
 from maimconfig.i18n import Locale
@@ -21,41 +21,67 @@ access_log = structlog.get_logger("maimconfig.access")
 _INBOUND_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 
 
+class Context:
+    """One request.
+
+    Attributes:
+        runtime: the running service.
+        plane: that the request came to.
+        request_id: `req_` and 16 of [0-9a-f], or the caller's own X-Request-ID.
+        tenant_id: whose request this is, as far as known.
+        headers: for the answer, whatever it is.
+        session: of the unit of work that the view runs in.
+    """
+
+    __slots__ = ("_started", "headers", "plane", "request_id", "runtime", "session", "tenant_id")
+
+    session: Session
+
+    def __init__(self, runtime: Runtime, plane: str, inbound_id: str | None) -> None:
+        self._started = time.perf_counter()
+        self.runtime = runtime
+        self.plane = plane
+        keep = inbound_id is not None and _INBOUND_ID.match(inbound_id)
+        self.request_id = inbound_id if keep else f"req_{secrets.token_hex(8)}"
+        self.tenant_id: str | None = None
+        self.headers = {"X-Request-ID": self.request_id}
+
+    @property
+    def execution_time(self) -> float:
+        """Seconds since the request began."""
+        return time.perf_counter() - self._started
+
+
 def init_context(app: Flask, runtime: Runtime, plane: str) -> None:
-    """Give each request of `app` an id and a line in the log."""
-    app.extensions["maimconfig"] = runtime
-    app.extensions["maimconfig.plane"] = plane
-    app.before_request(_begin)
+    """Give each request of `app` a context, and a line in the log."""
+
+    def begin() -> None:
+        runtime.background.ensure()
+        g.context = Context(runtime, plane, request.environ.get("HTTP_X_REQUEST_ID"))
+
+    app.before_request(begin)
     app.after_request(_finish)
+
+
+def current() -> Context:
+    """The request that this thread works on."""
+    found: Context = g.context
+    return found
 
 
 def runtime() -> Runtime:
     """The running service."""
-    found: Runtime = current_app.extensions["maimconfig"]
-    return found
+    return current().runtime
 
 
 def session() -> Session:
     """The session of the unit of work that the current view runs in."""
-    found: Session = g.session
-    return found
-
-
-def request_id() -> str:
-    """`req_` and 16 of [0-9a-f], or the caller's own X-Request-ID."""
-    found: str = g.request_id
-    return found
-
-
-def execution_time() -> float:
-    """Seconds since the request began."""
-    started: float = g.started
-    return time.perf_counter() - started
+    return current().session
 
 
 def locale() -> Locale:
     """The caller's language: Chinese unless English is preferred by Accept-Language."""
-    header = request.headers.get("Accept-Language")
+    header = request.environ.get("HTTP_ACCEPT_LANGUAGE")
     if not header:
         return "zh"
     return "en" if request.accept_languages.best_match(["zh", "en"], "zh") == "en" else "zh"
@@ -63,18 +89,19 @@ def locale() -> Locale:
 
 def note_tenant(tenant_id: str | None) -> None:
     """Remember whose request this is, for the envelope and the log."""
-    g.tenant_id = tenant_id
+    current().tenant_id = tenant_id
 
 
 def actor(name: str = "internal") -> Actor:
     """Who acts, for the audit log."""
-    return Actor(name=name, address=client_address(), request_id=request_id())
+    return Actor(name=name, address=client_address(), request_id=current().request_id)
 
 
 def client_address() -> str:
     """The caller's address: the peer's, or what trusted proxies say in X-Forwarded-For."""
-    peer = request.environ.get("REMOTE_ADDR") or "127.0.0.1"
-    forwarded = request.headers.get("X-Forwarded-For")
+    environ = request.environ
+    peer: str = environ.get("REMOTE_ADDR") or "127.0.0.1"
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR")
     trusted = runtime().settings.trusted_proxies
     if not (forwarded and trusted):
         return peer
@@ -100,26 +127,19 @@ def rightmost_untrusted(chain: Sequence[str], trusted: Sequence[Network]) -> str
     return address
 
 
-def _begin() -> None:
-    runtime().background.ensure()
-    g.started = time.perf_counter()
-    inbound = request.environ.get("HTTP_X_REQUEST_ID")
-    keep = inbound is not None and _INBOUND_ID.match(inbound)
-    g.request_id = inbound if keep else f"req_{secrets.token_hex(8)}"
-
-
 def _finish(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    rule = request.url_rule
+    context = current()
+    response.headers.update(context.headers)
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
     access_log.info(
         "request",
-        request_id=g.request_id,
-        method=request.method,
-        route=rule.rule if rule else None,
-        path=request.path,
+        request_id=context.request_id,
+        method=asked.method,
+        route=asked.url_rule.rule if asked.url_rule else None,
+        path=asked.path,
         status=response.status_code,
-        duration_ms=round(execution_time() * 1000, 2),
-        plane=current_app.extensions["maimconfig.plane"],
-        tenant_id=g.get("tenant_id"),
+        duration_ms=round(context.execution_time * 1000, 2),
+        plane=context.plane,
+        tenant_id=context.tenant_id,
     )
     return response

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import g
 from marshmallow import Schema, fields
 
 from maimconfig import clock
@@ -15,16 +14,21 @@ from maimconfig.i18n import Text, localized
 SUCCESS = Text("操作成功", "Success")
 
 
+def _timestamp() -> str:
+    return clock.wire(clock.now().replace(microsecond=0))
+
+
 def success(data: Any) -> dict[str, Any]:
     """The success envelope around `data`."""
+    current = context.current()
     return {
         "success": True,
         "message": localized(SUCCESS, context.locale()),
         "data": data,
-        "timestamp": clock.wire(clock.now().replace(microsecond=0)),
-        "request_id": g.request_id,
-        "tenant_id": g.get("tenant_id"),
-        "execution_time": round(context.execution_time(), 6),
+        "timestamp": _timestamp(),
+        "request_id": current.request_id,
+        "tenant_id": current.tenant_id,
+        "execution_time": round(current.execution_time, 6),
     }
 
 
@@ -37,8 +41,8 @@ def failure(error: AppError) -> dict[str, Any]:
         "message": message,
         "error": localized(error.reason, locale),
         "error_code": error.code,
-        "timestamp": clock.wire(clock.now().replace(microsecond=0)),
-        "request_id": g.request_id,
+        "timestamp": _timestamp(),
+        "request_id": context.current().request_id,
     }
     if error.details:
         body["details"] = localized(dict(error.details), locale)

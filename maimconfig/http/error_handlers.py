@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from maimconfig.db.session import is_outage
 from maimconfig.http import errors as tree
-from maimconfig.http.context import request_id
+from maimconfig.http.context import current
 from maimconfig.http.envelope import failure
 from maimconfig.http.errors import AppError
 
@@ -37,7 +37,7 @@ def init_error_handlers(app: Flask) -> None:
 
 def _known(error: AppError) -> Response:
     if error.internal:
-        log.info("error", code=error.code, internal=error.internal, request_id=request_id())
+        log.info("error", code=error.code, internal=error.internal, request_id=current().request_id)
     return _answer(error)
 
 
@@ -57,7 +57,7 @@ def _database(error: DBAPIError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("unexpected", request_id=request_id(), path=request.path, exc_info=error)
+    log.error("unexpected", request_id=current().request_id, path=request.path, exc_info=error)
     return _answer(tree.InternalError())
 
 
@@ -68,7 +68,6 @@ def _answer(error: AppError) -> Response:
     response: Response = current_app.json.response(body)  # type: ignore[assignment]
     response.status_code = error.status
     response.headers.update(error.headers)
-    response.headers.update(g.get("rate_limit_headers", {}))
     return response
 
 

@@ -81,6 +81,16 @@ class Name(String):
         return text.strip()
 
 
+class NamePart(String):
+    """A part of a name to search for, NFC-normalised as names are; blanks count."""
+
+    def __init__(self) -> None:
+        super().__init__(validate=length(0, 100), metadata={"description": "A part of the name."})
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        return unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **kwargs))
+
+
 class Email(String):
     """An e-mail address of at most 254 characters (RFC 5321, section 4.5.3.1.3)."""
 

@@ -35,17 +35,21 @@ class InputSchema(Schema):
                     error.messages[name] = [UNKNOWN_NEAR.format(name=near[0])]
 
 
-class FreeObject(Schema):
+class Ready(Schema):
+    """An answer that a view makes in its final shape: the schema only documents it."""
+
+    def dump(self, obj: Any, *, many: bool | None = None) -> Any:
+        """The object as it is."""
+        return obj
+
+
+class FreeObject(Ready):
     """A JSON object of any content, kept to the letter."""
 
     class Meta:
         unknown = INCLUDE
 
     error_messages = {"type": NOT_AN_OBJECT}
-
-    def dump(self, obj: Any, *, many: bool | None = None) -> Any:
-        """The object as it is."""
-        return obj
 
 
 class TenantQuery(InputSchema):

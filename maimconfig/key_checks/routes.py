@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flask import g
-
 from maimconfig import permissions
 from maimconfig.api_keys import format as key_format
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
-from maimconfig.http.context import client_address, note_tenant, runtime
+from maimconfig.http.context import client_address, current, note_tenant, runtime
 from maimconfig.key_checks import schemas, service
 from maimconfig.key_checks.service import Check
 from maimconfig.key_checks.verdict import KeyRow, Reason
@@ -99,7 +97,7 @@ def _good(found: Check) -> KeyRow:
     if verdict.row is not None:
         note_tenant(verdict.row.tenant_id)
     if rate is not None:
-        g.rate_limit_headers = rate.headers
+        current().headers.update(rate.headers)
     if verdict.reason is Reason.OVER_RATE_LIMIT and rate is not None:
         raise errors.RateLimited(retry_after=rate.reset)
     if verdict.reason is not None or verdict.row is None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema
 from marshmallow import fields as plain
 
 from maimconfig.http import fields
-from maimconfig.http.schema import InputSchema
+from maimconfig.http.schema import InputSchema, Ready
 
 EXAMPLE_KEY = "mmc_dGVuYW50X3h5ejc4OV9hZ2VudF9wcXIzNDVfOGY4YTliMmMzZF92MQ=="
 
@@ -49,7 +48,7 @@ class PermissionToCheck(InputSchema):
     )
 
 
-class ParsedKeyOut(Schema):
+class ParsedKeyOut(Ready):
     """The parts of a key."""
 
     tenant_id = plain.String(required=True)
@@ -59,7 +58,7 @@ class ParsedKeyOut(Schema):
     format_valid = plain.Boolean(required=True)
 
 
-class RateOut(Schema):
+class RateOut(Ready):
     """What is left of a rate limit; reset is in seconds."""
 
     limit = plain.Integer(required=True)
@@ -67,7 +66,7 @@ class RateOut(Schema):
     reset = plain.Integer(required=True)
 
 
-class ValidKeyOut(Schema):
+class ValidKeyOut(Ready):
     """A key that is good."""
 
     valid = plain.Boolean(required=True)
@@ -80,7 +79,7 @@ class ValidKeyOut(Schema):
     rate_limit = plain.Nested(RateOut, metadata={"description": "When the key has one."})
 
 
-class PermissionOut(Schema):
+class PermissionOut(Ready):
     """Whether a key has a permission."""
 
     has_permission = plain.Boolean(required=True)

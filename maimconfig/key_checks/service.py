@@ -5,19 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Row, Select, bindparam, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
 from maimconfig import clock
-from maimconfig.agents.models import Agent
 from maimconfig.api_keys import format as key_format
-from maimconfig.api_keys.models import ApiKey, ApiKeySecret
-from maimconfig.db.session import translated, was_disconnected
 from maimconfig.key_checks.verdict import KeyRow, Reason, Verdict, judge
 from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.service import RateVerdict
-from maimconfig.tenants.models import Tenant
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
@@ -67,34 +59,11 @@ def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
 
 
 def _look_up(runtime: Runtime, api_key: str) -> KeyRow | None:
-    hashes = runtime.vault.key_hashes(api_key)
-    if len(hashes) == 1:
-        return _first(runtime, _ONE, {"secret_hash": hashes[0]})
-    return _first(runtime, _ANY, {"secret_hashes": hashes})
-
-
-def _first(
-    runtime: Runtime, query: Select[tuple[object, ...]], values: dict[str, object]
-) -> KeyRow | None:
-    try:
-        return _execute(runtime, query, values)
-    except (DBAPIError, PoolTimeout) as error:
-        if not was_disconnected(error):
-            raise translated(error) from error
-    try:
-        # The reader's connections aren't pinged: after a restart of the database the first
-        # use finds the whole pool dead and replaces it.
-        return _execute(runtime, query, values)
-    except (DBAPIError, PoolTimeout) as error:
-        raise translated(error) from error
-
-
-def _execute(
-    runtime: Runtime, query: Select[tuple[object, ...]], values: dict[str, object]
-) -> KeyRow | None:
-    with runtime.database.reader.connect() as connection:
-        row: Row[tuple[object, ...]] | None = connection.execute(query, values).first()
-        return row
+    for secret_hash in runtime.vault.key_hashes(api_key):
+        row = runtime.key_look_up.find(secret_hash)
+        if row is not None:
+            return row
+    return None
 
 
 def _rate(runtime: Runtime, row: KeyRow, count: bool) -> RateVerdict:
@@ -108,26 +77,3 @@ def _rate(runtime: Runtime, row: KeyRow, count: bool) -> RateVerdict:
     return runtime.write(
         lambda session: rate_limits.take(session, subject, limit=limit["limit"], window=window)
     )
-
-
-_FOUND = (
-    select(
-        ApiKey.id,
-        ApiKey.tenant_id,
-        ApiKey.agent_id,
-        ApiKey.permissions,
-        ApiKey.status,
-        ApiKey.expires_at,
-        ApiKey.rate_limit,
-        ApiKey.allowed_ips,
-        ApiKeySecret.retires_at,
-        Tenant.permission_groups,
-        Tenant.status.label("tenant_status"),
-        Agent.status.label("agent_status"),
-    )
-    .join(ApiKey, ApiKey.id == ApiKeySecret.api_key_id)
-    .join(Agent, Agent.id == ApiKey.agent_id)
-    .join(Tenant, Tenant.id == ApiKey.tenant_id)
-)
-_ONE = _FOUND.where(ApiKeySecret.secret_hash == bindparam("secret_hash"))
-_ANY = _FOUND.where(ApiKeySecret.secret_hash.in_(bindparam("secret_hashes", expanding=True)))

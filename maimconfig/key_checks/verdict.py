@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from maimconfig.permissions import allows
 
@@ -24,19 +24,19 @@ class Reason(Enum):
     OVER_RATE_LIMIT = "over rate limit"
 
 
-class KeyRow(Protocol):
+class KeyRow(NamedTuple):
     """What the look-up finds of a key."""
 
     id: str
     tenant_id: str
     agent_id: str
     permissions: list[str]
-    permission_groups: dict[str, list[str]]
     status: str
     expires_at: datetime | None
-    retires_at: datetime | None
     rate_limit: dict[str, Any] | None
     allowed_ips: list[str]
+    retires_at: datetime | None
+    permission_groups: dict[str, list[str]]
     tenant_status: str
     agent_status: str
 

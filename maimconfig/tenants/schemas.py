@@ -65,9 +65,7 @@ class TenantsQuery(PageQuery):
     status = fields.String(validate=fields.one_of(*TENANT_STATUSES))
     tenant_type = fields.String(validate=fields.one_of(*TENANT_TYPES))
     owner_id = fields.String()
-    q = fields.String(
-        validate=fields.length(0, 100), metadata={"description": "A part of the name."}
-    )
+    q = fields.NamePart()
 
 
 class TenantOut(Schema):

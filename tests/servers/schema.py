@@ -1,51 +1,50 @@
-"""A database's tables: made by the migrations, emptied between tests."""
+"""A database with all tables: made by the migrations, emptied between tests."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-from sqlalchemy import MetaData, Table, delete, make_url
-
-if TYPE_CHECKING:
-    from maimconfig.db.session import Database
-
-# The tables as they are in each database, in the order in which they refer to each other.
-_tables: dict[str, list[Table]] = {}
+from sqlalchemy import Connection, MetaData, Table, delete, make_url
 
 
-def migrate(url: str) -> None:
-    """Bring the database to the newest schema."""
-    # Imported here so that a broken model fails the tests that need it, not the whole run.
-    from maimconfig.db import migrations
+class MigratedDatabase:
+    """A database at the newest schema.
 
-    with _database(url) as database:
-        migrations.upgrade(database)
+    Attributes:
+        url: for those who test on it.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Run the migrations.
+
+        Args:
+            url: of an empty database.
+        """
+        # Imported here so that a broken model fails the tests that need it, not the whole run.
+        from maimconfig.db import migrations
+        from maimconfig.db.session import Database
+
+        self.url = url
+        self._database = Database(make_url(url), pool_size=2, synchronous="NORMAL")
+        self._tables: list[Table] | None = None
+        migrations.upgrade(self._database)
+
+    def empty(self) -> None:
+        """Delete all rows but what the migrations put there."""
+        with self._database.writer.begin() as connection:
+            if self._tables is None:
+                self._tables = _tables_of(connection)
+            for table in self._tables:
+                rows = delete(table)
+                if table.name == "agent_templates":
+                    rows = rows.where(table.c.is_builtin == 0)
+                connection.execute(rows)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.dispose()
 
 
-def empty(url: str) -> None:
-    """Delete all rows but what the migrations put there."""
-    with _database(url) as database, database.writer.begin() as connection:
-        if url not in _tables:
-            metadata = MetaData()
-            metadata.reflect(connection)
-            _tables[url] = metadata.sorted_tables
-        for table in reversed(_tables[url]):
-            if table.name == "alembic_version":
-                continue
-            rows = delete(table)
-            if table.name == "agent_templates":
-                rows = rows.where(table.c.is_builtin == 0)
-            connection.execute(rows)
-
-
-@contextlib.contextmanager
-def _database(url: str) -> Iterator[Database]:
-    from maimconfig.db.session import Database
-
-    database = Database(make_url(url), pool_size=2, synchronous="NORMAL")
-    try:
-        yield database
-    finally:
-        database.dispose()
+def _tables_of(connection: Connection) -> list[Table]:
+    """The tables that hold rows of tests, those first that nothing refers to."""
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return [table for table in reversed(metadata.sorted_tables) if table.name != "alembic_version"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +10,7 @@ from maimconfig.serving.affinity import bind_to_cpu
 
 
 @pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[set[int]]]:
+def system(monkeypatch: pytest.MonkeyPatch) -> list[set[int]]:
     """A system that allows CPUs 2, 5 and 7, and what it was asked for."""
     asked: list[set[int]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {7, 2, 5}, raising=False)
