@@ -10,6 +10,8 @@ from maimconfig.i18n import Text
 
 ALL = "*"
 MAX_PERMISSIONS = 100
+# Of more than that nobody is told what is wrong with each.
+MAX_NAMED = 1000
 
 # Contract, API keys; `chat`, `config_read`, `config_write` and `analytics` mean something here.
 NAME = re.compile(r"[a-z][a-z0-9_.:-]{0,63}\Z")

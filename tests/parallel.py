@@ -67,4 +67,6 @@ def statuses(answers: Iterable[TestResponse]) -> dict[int, int]:
 def codes(answers: Iterable[TestResponse]) -> set[str]:
     """The error codes that were answered."""
     bodies = (answer.get_json(silent=True) or {} for answer in answers)
-    return {body["error_code"] for body in bodies if isinstance(body, dict) and "error_code" in body}
+    return {
+        body["error_code"] for body in bodies if isinstance(body, dict) and "error_code" in body
+    }

@@ -21,7 +21,8 @@ CONFIG_EXAMPLE = {
 
 
 def _tags() -> fields.Texts:
-    return fields.Texts(items=50, high=MAX_TAG_LENGTH, allow_none=True)
+    tag = fields.Trimmed(low=1, high=MAX_TAG_LENGTH)
+    return fields.Texts(items=50, text=tag, allow_none=True)
 
 
 class AgentCreate(InputSchema):

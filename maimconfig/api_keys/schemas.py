@@ -17,7 +17,7 @@ from maimconfig.http.context import session
 from maimconfig.http.pagination import PageQuery
 from maimconfig.http.schema import InputSchema
 from maimconfig.i18n import Text
-from maimconfig.permissions import MAX_PERMISSIONS
+from maimconfig.permissions import MAX_NAMED, MAX_PERMISSIONS
 
 STATUSES = ("active", "disabled", "expired")
 MAX_SECONDS = 366 * 24 * 3600
@@ -51,14 +51,14 @@ class KeyChange(InputSchema):
 
     name = fields.Name(allow_none=True)
     description = fields.String(allow_none=True, validate=fields.length(0, 5000))
-    permissions = plain.List(fields.String(), allow_none=True)
+    permissions = fields.Texts(items=MAX_NAMED, allow_none=True)
     status = fields.String(allow_none=True, validate=fields.one_of(*STATUSES))
     expires_at = fields.Moment(allow_none=True, validate=in_the_future)
     rate_limit = plain.Nested(RateLimit, allow_none=True)
-    allowed_ips = plain.List(
-        fields.String(validate=address_or_network),
+    allowed_ips = fields.Texts(
+        items=100,
+        text=fields.String(validate=address_or_network),
         allow_none=True,
-        validate=fields.length(0, 100),
     )
 
 
@@ -69,17 +69,17 @@ class KeyCreate(InputSchema):
     agent_id = fields.Id(required=True)
     name = fields.Name(required=True, metadata={"example": "生产密钥"})
     description = fields.String(allow_none=True, validate=fields.length(0, 5000))
-    permissions = plain.List(
-        fields.String(),
+    permissions = fields.Texts(
+        items=MAX_NAMED,
         allow_none=True,
         metadata={"example": ["chat"], "maxItems": MAX_PERMISSIONS},
     )
     expires_at = fields.Moment(allow_none=True, validate=in_the_future)
     rate_limit = plain.Nested(RateLimit, allow_none=True)
-    allowed_ips = plain.List(
-        fields.String(validate=address_or_network),
+    allowed_ips = fields.Texts(
+        items=100,
+        text=fields.String(validate=address_or_network),
         allow_none=True,
-        validate=fields.length(0, 100),
         metadata={"example": ["203.0.113.7", "10.0.0.0/8"]},
     )
 

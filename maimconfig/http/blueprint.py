@@ -24,6 +24,7 @@ from maimconfig.http import context, documents
 from maimconfig.http.conditional import NotModified
 from maimconfig.http.envelope import envelope_of, success
 from maimconfig.http.errors import AppError
+from maimconfig.http.examples import enveloped, example_of
 from maimconfig.http.idempotency import answer_once
 from maimconfig.http.parsing import StrictParser
 
@@ -52,6 +53,14 @@ class Blueprint(flask_smorest.Blueprint):
     def arguments(self, schema: type[Schema] | Schema, **options: Any) -> Any:
         """Parse arguments with one instance of the schema, not with a new one each request."""
         return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+
+    def response(self, status_code: int, schema: Any = None, **options: Any) -> Any:
+        """Document an answer with an example made from its schema, and write it."""
+        schema = schema() if isinstance(schema, type) else schema
+        if isinstance(schema, Schema):
+            example = example_of(schema)
+            options["example"] = enveloped(example) if self.style == "envelope" else example
+        return super().response(status_code, schema, **options)
 
     def route(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 from maimconfig.http import errors as tree
 from maimconfig.http.envelope import ErrorEnvelope
 from maimconfig.http.errors import AppError
+from maimconfig.http.examples import MOMENT, REQUEST_ID
 
 _HEADER = {"in": "header", "required": False, "schema": {"type": "string"}}
 IDEMPOTENCY_KEY = _HEADER | {
@@ -103,6 +104,6 @@ def _example(case: type[AppError]) -> dict[str, Any]:
         "message": str(case.text),
         "error": str(case.text),
         "error_code": case.code,
-        "timestamp": "2026-11-23T08:00:00Z",
-        "request_id": "req_3f9c2a7be1d04c58",
+        "timestamp": MOMENT,
+        "request_id": REQUEST_ID,
     }

@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import INCLUDE, RAISE, Schema, ValidationError
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError, post_load
 
 from maimconfig.http import fields
 from maimconfig.i18n import Text
+
+MAX_NAMED = 50  # unknown fields that an answer names
 
 UNKNOWN = Text("未知字段", "Unknown field")
 UNKNOWN_NEAR = Text("未知字段，是否想写 {name}？", "Unknown field, did you mean {name}?")
@@ -28,11 +30,13 @@ class InputSchema(Schema):
         """Name the nearest known field for each unknown one."""
         if not isinstance(error.messages, dict):
             return
-        for name, messages in error.messages.items():
-            if messages == [UNKNOWN]:
-                near = difflib.get_close_matches(str(name), list(self.fields), n=1)
-                if near:
-                    error.messages[name] = [UNKNOWN_NEAR.format(name=near[0])]
+        unknown = [name for name, messages in error.messages.items() if messages == [UNKNOWN]]
+        for name in unknown[:MAX_NAMED]:
+            near = difflib.get_close_matches(str(name), list(self.fields), n=1)
+            if near:
+                error.messages[name] = [UNKNOWN_NEAR.format(name=near[0])]
+        for name in unknown[MAX_NAMED:]:
+            del error.messages[name]
 
 
 class Ready(Schema):
@@ -51,6 +55,11 @@ class FreeObject(Ready):
 
     error_messages = {"type": NOT_AN_OBJECT}
 
+    @post_load(pass_original=True)
+    def _in_its_order(self, _loaded: Any, sent: Any, **_: Any) -> Any:
+        # marshmallow gathers unknown fields from a set, so in another order each time.
+        return sent
+
 
 class TenantQuery(InputSchema):
     """?tenant_id="""
@@ -61,10 +70,16 @@ class TenantQuery(InputSchema):
 def flat(messages: Any, path: str = "") -> dict[str, list[str]]:
     """marshmallow's nested messages as field path -> list of messages."""
     if isinstance(messages, Mapping):
-        found: dict[str, list[str]] = {}
+        fields_within = {}
         for name, inner in messages.items():
             step = "" if name == "_schema" else str(name)
-            found.update(flat(inner, f"{path}.{step}".strip(".")))
-        return found
+            fields_within.update(flat(inner, f"{path}.{step}".strip(".")))
+        return fields_within
     listed = messages if isinstance(messages, list) else [messages]
-    return {path or "json": listed}
+    texts = [message for message in listed if not isinstance(message, Mapping)]
+    found = {path or "json": texts} if texts else {}
+    # What a field's validator says of the fields within it stands among the field's own messages.
+    for inner in listed:
+        if isinstance(inner, Mapping):
+            found.update(flat(inner, path))
+    return found

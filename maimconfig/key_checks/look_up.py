@@ -50,7 +50,9 @@ class KeyLookUp:
         """Compile the query for a database."""
         self._engine = database.reader
         self._dialect = self._engine.dialect
-        self._text = str(QUERY.compile(dialect=self._dialect))
+        compiled = QUERY.compile(dialect=self._dialect)
+        self._text = str(compiled)
+        self._positional = compiled.positional  # sqlite3 is, PyMySQL isn't
         self._processors = _processors(QUERY, self._dialect)
 
     def find(self, secret_hash: str) -> KeyRow | None:
@@ -81,7 +83,9 @@ class KeyLookUp:
             raise DatabaseUnavailable(internal="connection pool exhausted") from error
         try:
             cursor = connection.cursor()
-            cursor.execute(self._text, (secret_hash,))
+            cursor.execute(
+                self._text, (secret_hash,) if self._positional else {"secret_hash": secret_hash}
+            )
             row: Sequence[Any] | None = cursor.fetchone()
             cursor.close()
             return row

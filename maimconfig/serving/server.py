@@ -72,6 +72,22 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
     task_class = _Task
 
+    def writable(self) -> bool:
+        """Whether the loop is to send something."""
+        # A thread that answers sends by itself, and wakes the loop when the socket is full. While
+        # it's at that, waitress's loop would try too, again and again without pause, and keep the
+        # interpreter lock from the very thread it waits for: with lookahead, at one connection,
+        # 700 to 1000 requests/s instead of 2400 to 2900.
+        if self.requests and self.total_outbufs_len and not self.will_close:
+            return self._lock_is_free()
+        return bool(super().writable())
+
+    def _lock_is_free(self) -> bool:
+        free = bool(self.outbuf_lock.acquire(False))
+        if free:
+            self.outbuf_lock.release()
+        return free
+
     def ends_here(self) -> bool:
         """Whether the answer now made shall be the connection's last."""
         pipelined = len(self.requests) > 1 or self.request is not None

@@ -17,7 +17,7 @@ class TemplateChange(InputSchema):
     name = fields.Name(allow_none=True)
     description = fields.String(allow_none=True, validate=fields.length(0, 5000))
     category = fields.String(allow_none=True, validate=fields.length(0, 50))
-    tags = fields.Texts(items=50, high=50, allow_none=True)
+    tags = fields.Texts(items=50, text=fields.Trimmed(low=1, high=50), allow_none=True)
     config = fields.Object(
         allow_none=True, metadata={"description": "Replaces the stored one; ******** keeps."}
     )
@@ -29,7 +29,7 @@ class TemplateCreate(InputSchema):
     name = fields.Name(required=True, metadata={"example": "售后客服"})
     description = fields.String(allow_none=True, validate=fields.length(0, 5000))
     category = fields.String(allow_none=True, validate=fields.length(0, 50))
-    tags = fields.Texts(items=50, high=50, allow_none=True)
+    tags = fields.Texts(items=50, text=fields.Trimmed(low=1, high=50), allow_none=True)
     config = fields.Object(
         required=True, metadata={"example": {"persona": {"personality": "耐心细致的客服"}}}
     )

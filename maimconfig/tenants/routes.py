@@ -93,24 +93,33 @@ def get_stats(tenant_id: str) -> dict[str, Any]:
     return stats.of(session(), service.get(session(), tenant_id))
 
 
-@blp.get("/<id:tenant_id>/permission-groups", errors=(TenantNotFound,))
+@blp.get("/<id:tenant_id>/permission-groups", etag=True, errors=(TenantNotFound,))
 @blp.response(200, schemas.PermissionGroups)
 def get_permission_groups(tenant_id: str) -> dict[str, Any]:
     """Get the names that stand for several permissions"""
     note_tenant(tenant_id)
-    return {"groups": service.get(session(), tenant_id).permission_groups}
+    tenant = service.get(session(), tenant_id)
+    revision_etag(tenant.revision)
+    return {"groups": tenant.permission_groups}
 
 
-@blp.put("/<id:tenant_id>/permission-groups", errors=(TenantNotFound, PermissionsInvalid))
-@blp.arguments(schemas.PermissionGroups)
+@blp.put(
+    "/<id:tenant_id>/permission-groups",
+    etag=True,
+    errors=(TenantNotFound, PermissionsInvalid),
+)
+@blp.arguments(schemas.PermissionGroupsChange)
 @blp.response(200, schemas.PermissionGroups)
 def set_permission_groups(payload: dict[str, Any], tenant_id: str) -> dict[str, Any]:
     """Set the names that stand for several permissions
 
-    A change takes effect on the next check of every key.
+    All of them are replaced. A change takes effect on the next check of every key.
     """
     note_tenant(tenant_id)
-    for name, members in payload["groups"].items():
+    groups = payload.get("groups")
+    for name, members in (groups or {}).items():
         permissions.check([name, *members], f"groups.{name[:64]}")
-    changes = {"permission_groups": payload["groups"]}
-    return {"groups": service.change(session(), tenant_id, changes).permission_groups}
+    changes = {} if groups is None else {"permission_groups": groups}
+    tenant = service.change(session(), tenant_id, changes, expected_revisions())
+    revision_etag(tenant.revision)
+    return {"groups": tenant.permission_groups}

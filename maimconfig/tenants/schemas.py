@@ -10,6 +10,7 @@ from marshmallow import fields as plain
 from maimconfig.http import fields
 from maimconfig.http.pagination import PageQuery
 from maimconfig.http.schema import InputSchema
+from maimconfig.permissions import MAX_NAMED
 from maimconfig.tenants.models import TENANT_STATUSES, TENANT_TYPES
 
 QUOTAS = ("max_agents", "max_api_keys", "requests_per_minute", "tokens_per_month")
@@ -135,13 +136,23 @@ class TenantStats(Schema):
     cost = plain.Nested(CostPeriod, required=True)
 
 
-class PermissionGroups(InputSchema):
+class PermissionGroups(Schema):
     """Names that stand for permissions in the tenant's keys."""
 
     groups = plain.Dict(
-        keys=fields.String(),
-        values=plain.List(fields.String()),
+        keys=plain.String(),
+        values=plain.List(plain.String()),
         required=True,
-        validate=fields.length(0, 100),
+        metadata={"example": {"support": ["chat", "config_read"]}},
+    )
+
+
+class PermissionGroupsChange(InputSchema):
+    """PUT /tenants/{id}/permission-groups"""
+
+    groups = fields.TextLists(
+        items=100,
+        each=MAX_NAMED,
+        allow_none=True,
         metadata={"example": {"support": ["chat", "config_read"]}},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import and_, case, func, select, true
 
 from maimconfig import clock
 from maimconfig.activity.models import AgentActivity
@@ -12,7 +12,7 @@ from maimconfig.api_keys.models import ApiKey
 from maimconfig.db.session import Session
 from maimconfig.tenants.models import Tenant
 from maimconfig.usage.models import UsageRecord
-from maimconfig.usage.report import decimal_text
+from maimconfig.usage.report import cost_text, exact_sum, exact_total
 
 MESSAGE_ACTION = "chat"
 
@@ -39,29 +39,33 @@ def _api_keys(session: Session, tenant_id: str) -> dict[str, int]:
     counts = session.execute(
         select(status, func.count()).where(ApiKey.tenant_id == tenant_id).group_by(status)
     )
-    found = {"active": 0, "disabled": 0, "expired": 0} | dict(counts.tuples().all())
+    found = {"active": 0, "disabled": 0, "expired": 0}
+    found.update((name, number) for name, number in counts)
     return {"total": sum(found.values()), **found}
 
 
 def _usage(session: Session, tenant_id: str) -> dict[str, Any]:
-    now = clock.now()
-    day, month = now.strftime("%Y-%m-%d"), now.strftime("%Y-%m-01")
-    is_message = case((UsageRecord.action == MESSAGE_ACTION, 1), else_=0)
-    tokens = UsageRecord.tokens_in + UsageRecord.tokens_out
-    measures = {"messages": is_message, "tokens": tokens, "cost": UsageRecord.cost}
+    today = clock.now().date().isoformat()
+    month = today[:7]
+    measures = {
+        "messages": case((UsageRecord.action == MESSAGE_ACTION, 1), else_=0),
+        "tokens": UsageRecord.tokens_in + UsageRecord.tokens_out,
+        "cost": UsageRecord.cost,
+    }
     spans = {
-        "today": UsageRecord.day == day,
-        "this_month": UsageRecord.day >= month,
-        "total": UsageRecord.day >= "",
+        "today": UsageRecord.day == today,
+        "this_month": UsageRecord.day.between(f"{month}-01", f"{month}-31"),
+        "total": true(),
     }
     sums = [
-        func.coalesce(func.sum(case((span, measure), else_=0)), 0)
-        for measure in measures.values()
-        for span in spans.values()
+        column
+        for name, measure in measures.items()
+        for span, within in spans.items()
+        for column in exact_sum(case((within, measure), else_=0), f"{name} {span}")
     ]
-    row = iter(session.execute(select(*sums).where(UsageRecord.tenant_id == tenant_id)).one())
-    return {name: {span: _number(name, next(row)) for span in spans} for name in measures}
-
-
-def _number(measure: str, value: Any) -> Any:
-    return decimal_text(value) if measure == "cost" else int(value)
+    query = select(*sums).where(UsageRecord.tenant_id == tenant_id)
+    row = session.execute(query).mappings().one()
+    found = {
+        name: {span: exact_total(row, f"{name} {span}") for span in spans} for name in measures
+    }
+    return {**found, "cost": {span: cost_text(units) for span, units in found["cost"].items()}}

@@ -6,12 +6,12 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, case, func, select, type_coerce
 
 from maimconfig.db.session import Session
+from maimconfig.db.types import Money
 from maimconfig.usage.models import UsageRecord
 
 GROUPS = {
@@ -26,7 +26,7 @@ MEASURES = ("requests", "errors", "tokens_in", "tokens_out", "cost")
 MAX_GROUPS = 10_000
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r\n")
 
 
 def make(
@@ -70,10 +70,27 @@ def as_csv(items: Iterable[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def decimal_text(amount: Decimal | int) -> str:
-    """An amount without an exponent and without trailing zeros."""
-    text = f"{Decimal(amount):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def exact_sum(number: Any, name: str) -> list[ColumnElement[int]]:
+    """The sum of a number from 0 up, as two columns that `exact_total` puts together.
+
+    SQLite's own SUM ends at 64 bits, with an error.
+    """
+    bits = type_coerce(number, BigInteger)
+    parts = {"high": bits.bitwise_rshift(32), "low": bits.bitwise_and(2**32 - 1)}
+    return [
+        func.coalesce(func.sum(part), 0).label(f"{name} {half}") for half, part in parts.items()
+    ]
+
+
+def exact_total(row: Mapping[Any, Any], name: str) -> int:
+    """The sum that `exact_sum` asked for, however large; of amounts in units of `Money`."""
+    return (int(row[f"{name} high"]) << 32) + int(row[f"{name} low"])
+
+
+def cost_text(units: int) -> str:
+    """A sum of amounts as a decimal, without an exponent and without trailing zeros."""
+    text = f"{units * Money.UNIT:f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def _grouped(
@@ -91,20 +108,22 @@ def _grouped(
 
 
 def _sums() -> list[ColumnElement[Any]]:
-    errors = case((UsageRecord.is_error, 1), else_=0)
     return [
         func.count().label("requests"),
-        func.coalesce(func.sum(errors), 0).label("errors"),
-        func.coalesce(func.sum(UsageRecord.tokens_in), 0).label("tokens_in"),
-        func.coalesce(func.sum(UsageRecord.tokens_out), 0).label("tokens_out"),
-        func.coalesce(func.sum(UsageRecord.cost), 0).label("cost"),
+        func.coalesce(func.sum(case((UsageRecord.is_error, 1), else_=0)), 0).label("errors"),
+        *exact_sum(UsageRecord.tokens_in, "tokens_in"),
+        *exact_sum(UsageRecord.tokens_out, "tokens_out"),
+        *exact_sum(UsageRecord.cost, "cost"),
     ]
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
-        **{name: int(row[name]) for name in MEASURES[:-1]},
-        "cost": decimal_text(row["cost"]),
+        "requests": row["requests"],
+        "errors": int(row["errors"]),
+        "tokens_in": exact_total(row, "tokens_in"),
+        "tokens_out": exact_total(row, "tokens_out"),
+        "cost": cost_text(exact_total(row, "cost")),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from maimconfig.usage.models import UsageRecord
 
 MAX_TOKENS = 2**53
 MAX_COST = 10**9
+_DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:e[+-]?[0-9]{1,3})?")
 ERROR_STATUSES = frozenset({"error", "failed", "failure"})
 
 
@@ -35,7 +37,8 @@ def log(
     """Store that something was done.
 
     What `details` says of model, api_key_id, prompt_tokens (or tokens_in), completion_tokens
-    (or tokens_out), cost and status counts in reports; all of it is kept to the letter.
+    (or tokens_out), cost (a number or a decimal as text) and status counts in reports; all of it
+    is kept to the letter.
 
     Args:
         timestamp: when it happened; now when None.
@@ -56,8 +59,8 @@ def log(
         action=action,
         details=details or {},
         moment=moment,
-        day=moment.strftime("%Y-%m-%d"),
-        hour=moment.strftime("%Y-%m-%dT%H"),
+        day=moment.isoformat()[:10],
+        hour=moment.isoformat()[:13],
         **_measured(details or {}),
     )
     session.add(record)
@@ -91,6 +94,9 @@ def _count(value: Any) -> int:
 
 
 def _amount(value: Any) -> Decimal:
-    if type(value) not in (int, float) or not 0 <= value <= MAX_COST:
+    if type(value) in (int, float):
+        value = repr(value)
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
         return Decimal(0)
-    return Decimal(repr(value))
+    amount = Decimal(value)
+    return amount if amount <= MAX_COST else Decimal(0)

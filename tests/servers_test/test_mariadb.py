@@ -53,9 +53,9 @@ def test_closing_leaves_nothing(private_mariadb: MariaDB) -> None:
     assert not private_mariadb.answers()
 
 
-def test_defaults_help_nobody(mysql_server_url: str) -> None:
+def test_defaults_help_nobody(private_mariadb: MariaDB) -> None:
     """Character set, SQL mode and time zone are not those that the service needs."""
-    with fresh_database(mysql_server_url) as database:
+    with fresh_database(private_mariadb.url) as database:
         rows = query(database, "SELECT @@character_set_database, @@sql_mode, @@time_zone")
     assert rows == (("latin1", "", "+08:00"),)
 

@@ -52,7 +52,9 @@ def test_keys(api: Api) -> None:
     assert "max_api_keys: 1" in error["error"]
 
 
-@pytest.mark.parametrize("config", [{}, {"quotas": {}}, {"quotas": None}, {"quotas": {"max_agents": None}}])
+@pytest.mark.parametrize(
+    "config", [{}, {"quotas": {}}, {"quotas": None}, {"quotas": {"max_agents": None}}]
+)
 def test_defaults(config: dict[str, Any], api_with: Callable[..., Api]) -> None:
     """Where tenant_config says nothing the settings do."""
     api = api_with(max_agents=1, max_api_keys=1)
@@ -67,7 +69,7 @@ def test_own_quota_wins(api_with: Callable[..., Api]) -> None:
     """A tenant's own quota is over the settings' default, higher or lower."""
     api = api_with(max_agents=1, max_api_keys=2)
     owner = with_quotas(api, max_agents=2, max_api_keys=0)
-    agent = [factories.agent(api, owner) for _ in range(2)][0]
+    agent, _ = factories.agent(api, owner), factories.agent(api, owner)
     api.error(new_agent(api, owner, "c"), 403, "TENANT_005")
     api.error(new_key(api, agent, "a"), 403, "KEY_004")
 

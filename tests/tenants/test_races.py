@@ -58,7 +58,9 @@ def test_quota(kind: str, code: str, api: Api) -> None:
     assert codes(answers) == {code}
 
 
-@pytest.mark.parametrize("kind", ["tenants", "agents", "agents/config", "api-keys", "agent-templates"])
+@pytest.mark.parametrize(
+    "kind", ["tenants", "agents", "agents/config", "api-keys", "agent-templates"]
+)
 def test_one_etag(kind: str, api: Api) -> None:
     """Of changes at the same time from one ETag one wins, the others get 412."""
     if kind == "agents/config":

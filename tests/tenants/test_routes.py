@@ -48,7 +48,9 @@ class TestCreate:
         made = api.data(api.post(URL, FULL))
         assert api.data(api.get(f"{URL}/{made['id']}")) == made
 
-    @pytest.mark.parametrize("null", [{}, dict.fromkeys(FULL.keys() - {"tenant_name", "tenant_type"})])
+    @pytest.mark.parametrize(
+        "null", [{}, dict.fromkeys(FULL.keys() - {"tenant_name", "tenant_type"})]
+    )
     def test_optional_fields(self, null: dict[str, None], api: Api) -> None:
         """Optional fields may be omitted or null; the configuration is an empty object then."""
         made = factories.tenant(api, **null)
@@ -183,9 +185,7 @@ class TestChange:
     def test_wrong_fields(self, field: str, value: Any, api: Api) -> None:
         """A wrong field is 422 with its name."""
         made = factories.tenant(api)
-        error = api.error(
-            api.put(f"{URL}/{made['id']}", {field: value}), 422, "VALIDATION_ERROR"
-        )
+        error = api.error(api.put(f"{URL}/{made['id']}", {field: value}), 422, "VALIDATION_ERROR")
         assert list(error["details"]) == [field]
 
     def test_name_taken(self, api: Api) -> None:
@@ -204,7 +204,9 @@ class TestChange:
         late = api.put(f"{URL}/{made['id']}", {"description": "2"}, headers={"If-Match": old})
         api.error(late, 412, "PRECONDITION_001")
         again = {"If-Match": first.headers["ETag"]}
-        assert api.put(f"{URL}/{made['id']}", {"description": "3"}, headers=again).status_code == 200
+        assert (
+            api.put(f"{URL}/{made['id']}", {"description": "3"}, headers=again).status_code == 200
+        )
 
     def test_quotas_leave_the_etag(self, api: Api) -> None:
         """An agent or a key that is made is no change of the tenant."""
@@ -305,9 +307,7 @@ class TestList:
     def test_filters(self, query: dict[str, str], found: list[str], api: Api) -> None:
         """Filters work alone and together; the total counts what they let through."""
         factories.tenant(api, tenant_name="alpha", tenant_type="personal")
-        beta = factories.tenant(
-            api, tenant_name="beta", tenant_type="personal", owner_id="user_1"
-        )
+        beta = factories.tenant(api, tenant_name="beta", tenant_type="personal", owner_id="user_1")
         api.put(f"{URL}/{beta['id']}", {"status": "inactive"})
         factories.tenant(api, tenant_name="Gamma", owner_id="user_1")
         answer = api.data(api.get(URL, query_string=query))
