@@ -160,11 +160,13 @@ def list_versions(query: dict[str, Any], agent_id: str) -> Page[AgentConfigVersi
     return versions.find(session(), _agent(agent_id), **query)
 
 
-@blp.get("/<id:agent_id>/config/versions/<int:version>", errors=UNKNOWN)
+@blp.get("/<id:agent_id>/config/versions/<int:version>", etag=True, errors=UNKNOWN)
 @blp.response(200, schemas.VersionWithConfig)
 def get_version(agent_id: str, version: int) -> AgentConfigVersion:
     """Get a saved revision of the configuration"""
-    return versions.get(session(), _agent(agent_id), version)
+    found = versions.get(session(), _agent(agent_id), version)
+    revision_etag(found.version)
+    return found
 
 
 @blp.get("/<id:agent_id>/config/versions/<int:version>/diff", errors=UNKNOWN)

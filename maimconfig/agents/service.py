@@ -10,16 +10,26 @@ from sqlalchemy.exc import IntegrityError
 
 from maimconfig.activity import service as activity
 from maimconfig.agents import configuration, versions
-from maimconfig.agents.models import Agent, AgentTag
+from maimconfig.agents.models import MAX_TAG_LENGTH, Agent, AgentTag
 from maimconfig.api_keys.models import ApiKey
 from maimconfig.audit import service as audit
 from maimconfig.db import revisions
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
-from maimconfig.http.errors import AgentNameTaken, AgentNotFound, TenantQuotaExceeded
+from maimconfig.http.errors import (
+    AgentConfigInvalid,
+    AgentNameTaken,
+    AgentNotFound,
+    TenantQuotaExceeded,
+)
 from maimconfig.http.pagination import Page, paginate
+from maimconfig.i18n import Text
 from maimconfig.templates import service as templates
 from maimconfig.tenants import service as tenants
+
+TAG_LENGTH = Text(
+    f"长度必须在1到{MAX_TAG_LENGTH}之间", f"Length must be between 1 and {MAX_TAG_LENGTH}"
+)
 
 
 def create(
@@ -46,7 +56,7 @@ def create(
     """
     sealed = configuration.sealed(session, config or {}, {}, "config.")
     if tags is None:
-        tags = sealed.get("tags") or []
+        tags = _tags_of(sealed)
     return _store(
         session,
         Agent(
@@ -76,7 +86,7 @@ def clone(session: Session, agent_id: str, *, name: str, tenant_id: str | None =
         session,
         Agent(
             id=new_id("agent"),
-            tenant_id=tenant_id or source.tenant_id,
+            tenant_id=source.tenant_id if tenant_id is None else tenant_id,
             name=name,
             description=source.description,
             template_id=source.template_id,
@@ -246,12 +256,26 @@ def _set_tags(session: Session, agent: Agent) -> None:
     )
 
 
+def _tags_of(config: dict[str, Any]) -> list[str]:
+    """The tags that a configuration brings along; they are kept as strictly as an agent's own."""
+    tags = [tag.strip() for tag in config.get("tags") or ()]
+    wrong = {
+        f"config.tags.{index}": [TAG_LENGTH]
+        for index, tag in enumerate(tags)
+        if not 1 <= len(tag) <= MAX_TAG_LENGTH
+    }
+    if wrong:
+        raise AgentConfigInvalid(details=wrong)
+    return tags
+
+
 def _distinct(tags: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
 def _flush(session: Session, agent: Agent) -> None:
+    name = agent.name  # a flush that fails leaves nothing to read in the object
     try:
         session.flush()
     except IntegrityError as error:
-        raise AgentNameTaken(internal=f"agent name {agent.name!r} is taken") from error
+        raise AgentNameTaken(internal=f"agent name {name!r} is taken") from error

@@ -24,7 +24,7 @@ def save(session: Session, agent: Agent, config: dict[str, Any], action: str) ->
         action: update, replace or rollback.
     """
     before = agent.config
-    if config == before:
+    if not configuration.changes(before, config):
         return
     agent.config = config
     agent.config_version += 1

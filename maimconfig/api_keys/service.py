@@ -255,7 +255,8 @@ def context_of(key_id: str) -> str:
 
 
 def _flush(session: Session, key: ApiKey) -> None:
+    name = key.name  # a flush that fails leaves nothing to read in the object
     try:
         session.flush()
     except IntegrityError as error:
-        raise KeyNameTaken(internal=f"key name {key.name!r} is taken") from error
+        raise KeyNameTaken(internal=f"key name {name!r} is taken") from error

@@ -57,10 +57,20 @@ class Blueprint(flask_smorest.Blueprint):
     def response(self, status_code: int, schema: Any = None, **options: Any) -> Any:
         """Document an answer with an example made from its schema, and write it."""
         schema = schema() if isinstance(schema, type) else schema
-        if isinstance(schema, Schema):
-            example = example_of(schema)
-            options["example"] = enveloped(example) if self.style == "envelope" else example
-        return super().response(status_code, schema, **options)
+        return super().response(status_code, schema, **self._example(schema), **options)
+
+    def alt_response(self, status_code: int, response: Any = None, **options: Any) -> Any:
+        """Document another answer, with an example made from its schema."""
+        schema = options.pop("schema", None)
+        schema = schema() if isinstance(schema, type) else schema
+        documented = {"schema": schema, **self._example(schema), **options}
+        return super().alt_response(status_code, response, **documented)
+
+    def _example(self, schema: Any) -> dict[str, Any]:
+        if not isinstance(schema, Schema):
+            return {}
+        example = example_of(schema)
+        return {"example": enveloped(example) if self.style == "envelope" else example}
 
     def route(
         self,

@@ -64,10 +64,10 @@ def enveloped(data: Any) -> dict[str, Any]:
 def _value(name: str, field: fields.Field[Any]) -> Any:
     if "example" in field.metadata:
         return field.metadata["example"]
-    if name in _BY_NAME:
-        return _BY_NAME[name]
     if isinstance(field, fields.Nested):
         return example_of(field.schema)
+    if name in _BY_NAME:
+        return _BY_NAME[name]
     if isinstance(field, fields.List):
         return [_value("", field.inner)] if isinstance(field.inner, fields.Nested) else []
     return _plain(field)

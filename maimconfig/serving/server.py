@@ -94,7 +94,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         return bool(self.server.draining) and not pipelined
 
     def is_idle(self, since: float) -> bool:
-        """Whether nothing is under way, and nothing has been since that time.Time()."""
+        """Whether nothing is under way, and nothing has been since that time.time()."""
         busy = self.requests or self.request is not None or self.total_outbufs_len
         return not busy and self.last_activity < since and not self._has_unread()
 

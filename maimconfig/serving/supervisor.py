@@ -89,7 +89,7 @@ class Supervisor:
         Raises:
             ServeError: there is no process to be had for the first worker.
         """
-        # gc.freeze()  # so that the collector doesn't touch, and thereby copy, what workers share
+        gc.freeze()  # so that the collector doesn't touch, and thereby copy, what workers share
         with _Signals() as signals:
             # The first alone: what it finds missing or wrong is made or told once, not N times.
             self._due = {0: 0.0}

@@ -178,7 +178,8 @@ def _changeable(
 
 
 def _flush(session: Session, template: AgentTemplate) -> None:
+    name = template.name  # a flush that fails leaves nothing to read in the object
     try:
         session.flush()
     except IntegrityError as error:
-        raise TemplateNameTaken(internal=f"template name {template.name!r} is taken") from error
+        raise TemplateNameTaken(internal=f"template name {name!r} is taken") from error

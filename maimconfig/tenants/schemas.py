@@ -108,9 +108,9 @@ class Period(Schema):
 class CostPeriod(Schema):
     """Cost today, this month (both UTC) and in all, as decimals."""
 
-    today = plain.String(required=True)
-    this_month = plain.String(required=True)
-    total = plain.String(required=True)
+    today = plain.String(required=True, metadata={"example": "0.0123"})
+    this_month = plain.String(required=True, metadata={"example": "1.5"})
+    total = plain.String(required=True, metadata={"example": "42.75"})
 
 
 class KeyCounts(Schema):

@@ -1,0 +1,168 @@
+"""A unit of work commits, rolls back, or runs again."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select, text, update
+
+from maimconfig.db.session import MAX_ATTEMPTS, Session
+from maimconfig.http.errors import DatabaseUnavailable, TenantNotFound
+from maimconfig.runtime import Runtime
+from maimconfig.tenants.models import Tenant
+
+
+def _tenant(session: Session, name: str) -> Tenant:
+    tenant = Tenant(id=f"tenant_{name}", tenant_name=name, tenant_type="personal")
+    session.add(tenant)
+    return tenant
+
+
+def _names(runtime: Runtime) -> set[str]:
+    return set(runtime.read(lambda session: session.scalars(select(Tenant.tenant_name)).all()))
+
+
+def test_commits(runtime: Runtime, migrated_database_url: str) -> None:
+    """What a unit did is there for the next one."""
+    runtime.write(lambda session: _tenant(session, "kept"))
+    assert _names(runtime) == {"kept"}
+
+
+def test_rolls_back(runtime: Runtime, migrated_database_url: str) -> None:
+    """A unit that raises leaves nothing, not even what it had flushed."""
+
+    def work(session: Session) -> None:
+        _tenant(session, "lost")
+        session.flush()
+        raise TenantNotFound
+
+    with pytest.raises(TenantNotFound):
+        runtime.write(work)
+    assert _names(runtime) == set()
+
+
+def test_reader_sees_every_commit(runtime: Runtime, migrated_database_url: str) -> None:
+    """Two statements of one reading unit see what was committed in between."""
+
+    def work(session: Session) -> tuple[int, int]:
+        before = len(session.scalars(select(Tenant.id)).all())
+        thread = threading.Thread(target=runtime.write, args=(lambda s: _tenant(s, "new"),))
+        thread.start()
+        thread.join()
+        return before, len(session.scalars(select(Tenant.id)).all())
+
+    assert runtime.read(work) == (0, 1)
+
+
+def test_deadlock_runs_again(runtime: Runtime, migrated_database_url: str) -> None:
+    """Two units that lock the same rows in opposite order both succeed."""
+    runtime.write(lambda session: [_tenant(session, name) for name in ("a", "b")])
+    # Only the first attempts wait for each other: the one that runs again comes alone.
+    both_hold_one = threading.Barrier(2)
+    attempts: list[str] = []
+
+    def crossing(first: str, second: str) -> Any:
+        met = False
+
+        def work(session: Session) -> None:
+            nonlocal met
+            attempts.append(first)
+            _describe(session, first)
+            if not met and not runtime.database.is_sqlite:
+                met = True
+                both_hold_one.wait(30)
+            _describe(session, second)
+
+        return work
+
+    threads = [
+        threading.Thread(target=runtime.write, args=(crossing(*order),)) for order in ("ab", "ba")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    described = runtime.read(lambda session: session.scalars(select(Tenant.description)).all())
+    # On SQLite one writer waits for the other; on MySQL one is the victim and runs again.
+    assert len(attempts) == (2 if runtime.database.is_sqlite else 3)
+    assert len(set(described)) == 1
+
+
+def _describe(session: Session, name: str) -> None:
+    session.execute(
+        update(Tenant)
+        .where(Tenant.tenant_name == name)
+        .values(description=threading.current_thread().name)
+    )
+
+
+def test_gives_up(runtime: Runtime, migrated_database_url: str) -> None:
+    """A unit whose conflict does not pass is tried 3 times and then is 503, with nothing done."""
+    if runtime.database.is_sqlite:
+        _gives_up_on_sqlite(runtime)
+    else:
+        _gives_up_on_mysql(runtime)
+    assert _names(runtime) == set()
+
+
+def _gives_up_on_sqlite(runtime: Runtime) -> None:
+    blocker = sqlite3.connect(str(runtime.database.url.database), isolation_level=None)
+    runtime.read(lambda session: session.execute(select(Tenant.id)))
+    blocker.execute("BEGIN IMMEDIATE")
+    attempts = []
+
+    def work(session: Session) -> None:
+        attempts.append(1)
+        session.execute(text("PRAGMA busy_timeout = 1"))
+        _tenant(session, "late")
+        session.flush()
+
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            runtime.write(work)
+    finally:
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        runtime.database.writer.dispose()
+    assert len(attempts) == MAX_ATTEMPTS
+
+
+def _gives_up_on_mysql(runtime: Runtime) -> None:
+    attempts = []
+
+    def work(session: Session) -> None:
+        attempts.append(1)
+        _tenant(session, "late")
+        session.flush()
+        # What a deadlock's victim gets (1213), from the server itself.
+        session.execute(text("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"))
+
+    with pytest.raises(DatabaseUnavailable):
+        runtime.write(work)
+    assert len(attempts) == MAX_ATTEMPTS
+
+
+def test_killed_connections(runtime: Runtime, migrated_database_url: str) -> None:
+    """Reads and writes survive that the server closed their pooled connections."""
+    runtime.write(lambda session: _tenant(session, "before"))
+    if not runtime.database.is_sqlite:
+        _kill_all_connections(runtime)
+    assert _names(runtime) == {"before"}
+    runtime.write(lambda session: session.execute(delete(Tenant)))
+    assert _names(runtime) == set()
+
+
+def _kill_all_connections(runtime: Runtime) -> None:
+    schema = runtime.database.url.database
+    with runtime.database.writer.connect() as connection:
+        own = connection.scalar(text("SELECT CONNECTION_ID()"))
+        others = connection.scalars(
+            text("SELECT id FROM information_schema.processlist WHERE db = :db AND id <> :own"),
+            {"db": schema, "own": own},
+        ).all()
+        assert others
+        for other in others:
+            connection.execute(text(f"KILL {int(other)}"))
