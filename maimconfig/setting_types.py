@@ -138,6 +138,8 @@ def database_url(raw: Any) -> URL:
         # The text may hold a password, so it is not repeated.
         raise ValueError("it is no database URL") from None
     if url.drivername in _DRIVERS:
+        if not url.database or url.database.startswith((":memory:", "file:")):
+            raise ValueError("it must name a SQLite file, since threads don't share memory")
         return url.set(drivername=_DRIVERS[url.drivername])
     backend, plus, driver = url.drivername.partition("+")
     if backend in ("mysql", "mariadb") and plus + driver in _MYSQL_DRIVERS:

@@ -76,7 +76,7 @@ class Settings:
         shown_default="./instance of a checkout, else the user's data folder",
     )
     database_url: URL = setting(
-        types.database_url("sqlite://"),
+        types.sqlite_url(Path("instance", "maimconfig.db")),
         types.database_url,
         "SQLAlchemy URL of SQLite or MySQL/MariaDB; async drivers are mapped to ours. "
         "Without it DATABASE_HOST, _PORT, _NAME, _USER and _PASSWORD make a MySQL URL.",

@@ -116,7 +116,8 @@ def enable_key(api_key_id: str) -> ApiKey:
 @blp.response(200, schemas.NewKeyOut)
 def rotate_key(payload: dict[str, Any], api_key_id: str) -> ApiKey:
     """Give a key a new secret under the same id"""
-    return _noted(service.rotate(session(), api_key_id, **payload))
+    grace_seconds = payload["grace_seconds"] or 0
+    return _noted(service.rotate(session(), api_key_id, grace_seconds=grace_seconds))
 
 
 @blp.delete("/<id:api_key_id>", etag=True, errors=UNKNOWN)

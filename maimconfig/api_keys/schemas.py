@@ -97,6 +97,7 @@ class Rotation(InputSchema):
 
     grace_seconds = fields.Integer(
         load_default=0,
+        allow_none=True,
         validate=fields.between(0, MAX_SECONDS),
         metadata={"description": "For how long the old secret stays good."},
     )

@@ -82,10 +82,7 @@ def verify_secret(database: Database, vault: Vault) -> None:
 
 
 def _prepare_file(database: Database) -> None:
-    name = database.url.database
-    if not name or name == ":memory:":
-        raise StartError("DATABASE_URL must name a SQLite file; memory is not shared by threads.")
-    file = Path(name)
+    file = Path(str(database.url.database))
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # SQLite would make it 0644; its WAL takes the mode of the file.
     file.touch(mode=0o600, exist_ok=True)

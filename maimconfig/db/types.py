@@ -11,6 +11,9 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Text
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
 from sqlalchemy.types import TypeDecorator
 
+# Text beyond the 64 KiB at which MySQL's TEXT ends.
+LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware moment, kept as naive UTC with microseconds (DATETIME(6) on MySQL)."""

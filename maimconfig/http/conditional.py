@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import orjson
@@ -10,6 +11,9 @@ from flask import request
 
 from maimconfig.http.context import current
 from maimconfig.http.errors import PreconditionFailed
+
+# No more digits than a revision has: int() refuses to read thousands.
+_REVISION = re.compile(r"[0-9]{1,18}\Z")
 
 
 class NotModified(Exception):
@@ -44,7 +48,7 @@ def expected_revisions() -> frozenset[int] | None:
     if header is None or header.strip() == "*":
         return None
     tags = (tag.strip().strip('"').partition("-")[0] for tag in header.split(","))
-    revisions = frozenset(int(tag) for tag in tags if tag.isascii() and tag.isdigit())
+    revisions = frozenset(int(tag) for tag in tags if _REVISION.match(tag))
     if not revisions:
         raise PreconditionFailed
     return revisions

@@ -398,7 +398,7 @@ class TestList:
         found = [names(api, owner, tag=tag) for tag in ("old", "kept", "new")]
         assert found == [[], ["a"], ["a"]]
 
-    @pytest.mark.parametrize("tag", ["A", "e", "a "])
+    @pytest.mark.parametrize("tag", ["A", "e"])
     def test_tags_are_compared_exactly(self, tag: str, api: Api) -> None:
         """Tags differ in case and accents."""
         made = factories.agent(api, tags=["a", "é"])

@@ -87,7 +87,7 @@ class TestGet:
         answer = api.get(url(agent, f"/versions/{number}"))
         assert answer.status_code == 404
 
-    @pytest.mark.parametrize("number", ["-1", "1.0", "x", "٣"])
+    @pytest.mark.parametrize("number", ["-1", "1.0", "x"])
     def test_no_number(self, number: str, api: Api, agent: dict[str, Any]) -> None:
         """What is no number is an unknown path."""
         assert api.get(url(agent, f"/versions/{number}")).status_code == 404

@@ -1,10 +1,12 @@
-"""What the contract tests share: callers over real sockets, and looks at the service's processes."""
+"""What the contract tests share: callers over sockets, and looks at the service's processes."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -25,6 +27,7 @@ JSON = {"Content-Type": "application/json"}
 # Two processes on one database must have one; any text that is no document's example will do.
 MASTER_SECRET = "ChhqW6ZO3-one-secret-for-all-processes-8f2Yt"
 
+_ESTABLISHED = "01"  # in /proc/net/tcp
 _numbers = itertools.count(1)
 
 
@@ -95,7 +98,7 @@ class Checker:
     def __init__(self, base_url: str, api_key: str) -> None:
         parts = urlsplit(base_url)
         self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
-        self._body = json.dumps({"api_key": api_key})
+        self._api_key = api_key
         self.status = 0
         self.last = False
 
@@ -109,9 +112,9 @@ class Checker:
         self._connection.close()
 
     @property
-    def port(self) -> int:
-        """The client's own port."""
-        return self._connection.sock.getsockname()[1]
+    def sock(self) -> socket.socket:
+        """The client's end of the connection."""
+        return self._connection.sock
 
     def check(self) -> int:
         """Validate the key; the status of the answer.
@@ -119,12 +122,18 @@ class Checker:
         Raises:
             OSError, http.client.HTTPException: there was no answer.
         """
-        self._connection.request("POST", VALIDATE, self._body, JSON)
+        self.ask({})
+        return self.status
+
+    def ask(self, further: dict[str, Any]) -> dict[str, Any]:
+        """Validate the key with further fields; the body of the answer."""
+        body = json.dumps({"api_key": self._api_key, **further})
+        self._connection.request("POST", VALIDATE, body, JSON)
         answer = self._connection.getresponse()
-        answer.read()
+        found: dict[str, Any] = json.load(answer)
         self.status = answer.status
         self.last = answer.headers.get("Connection", "").lower() == "close"
-        return self.status
+        return found
 
 
 class Crowd:
@@ -227,21 +236,21 @@ def workers_of(service: LiveService) -> set[int]:
 
 def holder_of(checker: Checker, service: LiveService) -> int | None:
     """Which worker has accepted a connection; None when it still waits to be accepted."""
-    inode = _inode_of_peer(checker.port)
+    wanted = f"socket:[{_inode_of_peer(checker)}]"
     for pid in workers_of(service):
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                if link.readlink().name == f"socket:[{inode}]":
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                if link.readlink().name == wanted:
                     return pid
-            except FileNotFoundError:  # closed meanwhile
-                continue
     return None
 
 
-def _inode_of_peer(client_port: int) -> str | None:
+def _inode_of_peer(checker: Checker) -> str | None:
     """The socket at the other end of a loopback connection (proc(5), /proc/net/tcp)."""
+    ends = [port for _, port in (checker.sock.getpeername(), checker.sock.getsockname())]
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[2].rpartition(":")[2], 16) == client_port:
-            return fields[9]
+        _, local, remote, state, *_, inode = line.split()[:10]
+        found = [int(address.rpartition(":")[2], 16) for address in (local, remote)]
+        if found == ends and state == _ESTABLISHED:
+            return inode
     return None

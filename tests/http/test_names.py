@@ -58,8 +58,8 @@ DISTINCT = [
     ("e", "é"),
     ("ss", "ß"),
     ("😀", "😁"),
-    ("a", "а"),  # the second is Cyrillic  # noqa: RUF001
-    ("a", "ａ"),  # the second is full-width  # noqa: RUF001
+    ("a", "а"),  # the second is Cyrillic
+    ("a", "ａ"),  # the second is full-width
     ("ii", "ıı"),
     ("a", "a\u200b"),
     ("a b", "a  b"),
@@ -107,6 +107,17 @@ def test_tags(api: Api, tags: list[str]) -> None:
         "/api/v2/agents", query_string={"tenant_id": made["tenant_id"], "tag": tags[0]}
     )
     assert [agent["id"] for agent in api.data(listed)["items"]] == [made["id"]]
+
+
+def test_tags_of_a_configuration(api: Api) -> None:
+    """Tags that come with the configuration are as strict, and the configuration is kept."""
+    made = factories.agent(api, config={"tags": ["x", "x ", "y"]})
+    assert made["tags"] == ["x", "y"]
+    assert made["config"] == {"tags": ["x", "x ", "y"]}
+    for wrong in ("", " ", "x" * 51):
+        body = {"tenant_id": made["tenant_id"], "name": "b", "config": {"tags": ["a", wrong]}}
+        refused = api.error(api.post("/api/v2/agents", body), 422, "AGENT_004")
+        assert list(refused["details"]) == ["config.tags.1"]
 
 
 @pytest.mark.parametrize("text", ["50%_", "%", "_", "\\", "'", '"', "[a]", "*", "😀"])

@@ -42,7 +42,9 @@ def test_not_declared_as_json(api: Api, content_type: str) -> None:
 def test_not_declared_as_json_with_an_idempotency_key(api: Api) -> None:
     """An Idempotency-Key doesn't change what is wrong with the body's type."""
     headers = {"Idempotency-Key": "a key", "Content-Type": "text/plain"}
-    api.error(api.post(TENANTS, data=BODY, headers=headers), 415, "UNSUPPORTED_MEDIA_TYPE")
+    for body in (BODY, b"tenant_name=t"):
+        answer = api.post(TENANTS, data=body, headers=headers)
+        api.error(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 def test_not_declared_at_all(api: Api) -> None:
@@ -111,11 +113,11 @@ def test_a_length_that_lies(api: Api) -> None:
 # --- over a real socket ------------------------------------------------------------------------
 
 
-def post_raw(url: str, body: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+def post_raw(url: str, body: Any) -> tuple[int, dict[str, Any]]:
     """POST over a socket; a body that is an iterator goes out in chunks, without a length."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     try:
-        connection.request("POST", TENANTS, body, {"Content-Type": "application/json", **headers})
+        connection.request("POST", TENANTS, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, json.load(answer)
     finally:
@@ -133,9 +135,9 @@ def test_over_the_socket(live_service: Callable[..., LiveService]) -> None:
     """2 MiB are refused as JSON with and without a Content-Length, and less is taken both ways."""
     url = live_service().internal
     whole = BODY + b" " * 2 * MIB
-    for body, headers in ((whole, {}), (chunks(2 * MIB), {"Transfer-Encoding": "chunked"})):
-        status, answer = post_raw(url, body, **headers)
+    for body in (whole, chunks(2 * MIB)):
+        status, answer = post_raw(url, body)
         assert (status, answer["error_code"]) == (413, "PAYLOAD_TOO_LARGE")
     assert post_raw(url, BODY)[0] == 200
-    status, answer = post_raw(url, chunks(8192), **{"Transfer-Encoding": "chunked"})
+    status, answer = post_raw(url, chunks(8192))
     assert (status, answer["error_code"]) == (409, "TENANT_002")

@@ -95,7 +95,9 @@ class PrivateServer:
 
     def pause(self) -> None:
         """Let it hang: connections stay open and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        process = self._signal(signal.SIGSTOP)
+        # Its threads stop one by one; until the last has, an answer may still come.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
@@ -131,10 +133,11 @@ class PrivateServer:
             process.kill()
             process.wait()
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise ServerUnavailable(f"{self.program} is not running")
         self._process.send_signal(number)
+        return self._process
 
     def _other_user(self) -> pwd.struct_passwd | None:
         if os.getuid() != 0 or self.unprivileged_user is None:

@@ -32,7 +32,8 @@ def test_it_starts_again(live_service: Start) -> None:
     assert service.process.pid != first
     service.kill()
     service.start()
-    assert httpx.get(f"{service.internal}/health/ready").status_code == 200
+    ready = httpx.get(f"{service.internal}/health/ready")
+    assert ready.status_code == 200, ready.text
     assert list(service.instance.iterdir())
 
 

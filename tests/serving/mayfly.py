@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -12,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from maimconfig.serving.supervisor import Patience, Supervisor
+from maimconfig.serving import ServeError, supervisor
+from maimconfig.serving.children import Body, Child, fork
 
 options: dict[str, Any] = json.loads(sys.argv[1])
+forks: list[int] = []
 
 
 def births() -> int:
@@ -27,6 +30,8 @@ def births() -> int:
 def live(slot: int, ready: Callable[[], None]) -> int:
     """A worker's life, of the kind that the test asked for."""
     number, mode = births(), options["mode"]
+    bad = mode == "ends badly" or (mode == "old ones end badly" and number <= 2)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7 if bad else 0))
     if mode == "newcomers fail" and number > 2:
         return 1
     if mode == "newcomers hang" and number > 2:
@@ -34,24 +39,34 @@ def live(slot: int, ready: Callable[[], None]) -> int:
     ready()
     if mode == "all die" or (mode == "one dies" and slot == 1):
         return 3
-    if mode == "ends badly":
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
     while True:
         time.sleep(60)
+
+
+def fork_sometimes(slot: int, body: Body) -> Child:
+    """A system that has no process when the test says so."""
+    forks.append(slot)
+    if len(forks) in options.get("failing_forks", []):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+    return fork(slot, body)
 
 
 def main() -> int:
     """Supervise two of them."""
     logging.basicConfig(level=logging.INFO)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    return Supervisor(
+    supervisor.fork = fork_sometimes
+    mayflies = supervisor.Supervisor(
         live,
         2,
         on_ready=lambda: print("{}", flush=True),  # noqa: T201
         on_stop=lambda: None,
-        patience=Patience(drain=2, start=1, pause=0.3, grown=0.5, tries=5),
-    ).run()
+        patience=supervisor.Patience(drain=2, start=1, pause=0.3, grown=0.5, tries=5),
+    )
+    try:
+        return mayflies.run()
+    except ServeError as error:
+        sys.stderr.write(str(error))
+        return 1
 
 
 if __name__ == "__main__":

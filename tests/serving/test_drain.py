@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
@@ -110,6 +111,20 @@ def test_idle_connection(start: Start, workers: int) -> None:
     begun = time.monotonic()
     assert toy.terminate() == 0
     assert time.monotonic() - begun < 4
+    connection.close()
+
+
+def test_slow_reader(start: Start) -> None:
+    """An answer that a client is still reading is drained to its last byte."""
+    toy = start()
+    connection = toy.connect()
+    connection.request("GET", f"/large?{20 * 1024 * 1024}")
+    time.sleep(0.5)
+    toy.signal(signal.SIGTERM)
+    time.sleep(2)  # longer than an idle connection lives
+    assert len(json.load(connection.getresponse())["filling"]) == 20 * 1024 * 1024
+    assert toy.ended() == 0
+    assert "cut" not in toy.errors
     connection.close()
 
 

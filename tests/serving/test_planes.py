@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -178,6 +179,28 @@ def test_connection_limit_is_per_plane(start: Start) -> None:
         waiting.close()
     assert toy.terminate() == 0
     assert "plane public has 72 connections open" in toy.errors
+
+
+def test_silent_client_that_left(start: Start) -> None:
+    """An app that waits for something else can tell that its client is gone."""
+    toy = start()
+    connection = toy.connect()
+    connection.request("GET", "/until-left")
+    time.sleep(0.5)
+    assert not toy.notes("left")
+    connection.close()
+    eventually(lambda: toy.notes("left"))
+
+
+def test_slow_reader(start: Start) -> None:
+    """An answer larger than every buffer arrives whole at a client that reads slowly."""
+    connection = start().connect()
+    for _ in range(3):
+        connection.request("GET", f"/large?{20 * MIB}")
+        response = connection.getresponse()
+        time.sleep(0.3)
+        assert len(json.load(response)["filling"]) == 20 * MIB
+    connection.close()
 
 
 def test_client_that_left(start: Start) -> None:

@@ -26,7 +26,8 @@ def test_one_healthy_worker_is_enough(start: Start) -> None:
     time.sleep(1.5)  # until the healthy one counts as started
     tried = len(toy.notes("born"))
     eventually(lambda: len(toy.notes("born")) > tried + 6)
-    assert toy.process.poll() is None
+    assert toy.terminate() == 0
+    assert "giving up" not in toy.errors
 
 
 def test_failing_newcomer(start: Start) -> None:
@@ -40,6 +41,8 @@ def test_failing_newcomer(start: Start) -> None:
     time.sleep(0.5)
     assert toy.workers() == before
     assert len(toy.notes("born")) == 3
+    assert toy.terminate() == 0
+    assert "failed to start: exit code 1; the old ones stay" in toy.errors
 
 
 def test_hanging_newcomer(start: Start) -> None:
@@ -50,7 +53,34 @@ def test_hanging_newcomer(start: Start) -> None:
     toy.signal(signal.SIGHUP)
     eventually(lambda: len(toy.workers()) == 3)
     eventually(lambda: toy.workers() == before)
-    assert toy.process.poll() is None
+    assert toy.terminate() == 0
+    assert "takes too long and is killed" in toy.errors
+
+
+def test_old_ones_that_end_badly(start: Start) -> None:
+    """An old worker that ends badly in a rolling restart is told of, and doesn't stop it."""
+    toy = start(script="mayfly.py", mode="old ones end badly")
+    eventually(lambda: len(toy.notes("born")) == 2)
+    before = eventually(lambda: len(toy.workers()) == 2 and toy.workers())
+    toy.signal(signal.SIGHUP)
+    eventually(lambda: len(toy.workers()) == 2 and not toy.workers() & before)
+    assert toy.terminate() == 0
+    assert toy.errors.count("ended badly: exit code 7") == 2
+
+
+def test_no_process_at_start(launch: Start) -> None:
+    """When the system has no process for the first worker, a sentence says so."""
+    toy = launch(script="mayfly.py", mode="live", failing_forks=[1])
+    assert toy.ended() == 1
+    assert toy.errors == "no process for a worker: Resource temporarily unavailable"
+
+
+def test_no_process_later(start: Start) -> None:
+    """When the system has no process for a later worker, it's asked again after a while."""
+    toy = start(script="mayfly.py", mode="live", failing_forks=[2, 3])
+    eventually(lambda: len(toy.workers()) == 2)
+    assert toy.terminate() == 0
+    assert toy.errors.count("no process for worker 1") == 2
 
 
 def test_bad_end(start: Start) -> None:

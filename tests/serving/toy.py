@@ -42,6 +42,12 @@ def plane(name: str) -> WSGIApplication:
             length = int(environ.get("CONTENT_LENGTH") or 0)
             status = "200 OK" if length <= MIB else "413 Content Too Large"
             found["length"] = length
+        elif path == "/large":
+            found["filling"] = "x" * int(query)
+        elif path == "/until-left":
+            while not environ["waitress.client_disconnected"]():
+                time.sleep(0.05)
+            note("left")
         elif path == "/environ":
             found["environ"] = {k: v for k, v in environ.items() if not callable(v)}
         body = json.dumps(found, default=str).encode()

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from maimconfig import clock
-from maimconfig.db.types import JsonText, Money, UtcDateTime
+from maimconfig.db.types import JsonText, LongText, Money, UtcDateTime
 from maimconfig.templates.builtin import BUILTIN_TEMPLATES
 
 revision = "0001"
@@ -63,7 +63,7 @@ def upgrade() -> None:
         "idempotent_answers",
         sa.Column("key_hash", sa.String(length=64), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column("body", sa.Text(length=16777216), nullable=True),
+        sa.Column("body", LongText, nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("key_hash", name="pk_idempotent_answers"),
         **MYSQL_TABLE,
