@@ -33,7 +33,9 @@ def in_force(settings: Settings) -> str:
 
 def _line(row: Field[Any]) -> str:
     names = "<br>".join(f"`{name}`" for name in variable_names(row))
-    return f"| {names} | `{row.name}` | {_default(row)} | {row.metadata['doc']} |\n"
+    # config.toml is in the instance folder, so it can't say where that is.
+    key = "" if row.name == "instance" else f"`{row.name}`"
+    return f"| {names} | {key} | {_default(row)} | {row.metadata['doc']} |\n"
 
 
 def _default(row: Field[Any]) -> str:

@@ -77,7 +77,10 @@ def choice(values: Mapping[str, T]) -> Callable[[Any], T]:
 
 def path(raw: Any) -> Path | None:
     """A path; empty is none."""
-    return Path(str(raw)).expanduser().absolute() if str(raw).strip() else None
+    try:
+        return Path(str(raw)).expanduser().absolute() if str(raw).strip() else None
+    except RuntimeError as error:  # ~somebody
+        raise ValueError(f"{str(raw)!r} is in the home folder of nobody") from error
 
 
 def bind(raw: Any) -> Bind | None:
@@ -87,8 +90,7 @@ def bind(raw: Any) -> Bind | None:
 
 def networks(raw: Any) -> tuple[Network, ...]:
     """Addresses or CIDR networks, separated by commas, or a list of them."""
-    parts = raw if isinstance(raw, list) else str(raw).split(",")
-    return tuple(ipaddress.ip_network(part.strip()) for part in parts if part.strip())
+    return tuple(ipaddress.ip_network(part) for part in _parts(raw))
 
 
 def token(raw: Any) -> str | None:
@@ -115,16 +117,18 @@ def secret_key(raw: Any) -> str | None:
 
 
 def secret_keys(raw: Any) -> tuple[str, ...]:
-    """Several master secrets, separated by commas."""
-    keys = (secret_key(part) for part in str(raw).split(","))
+    """Several master secrets, separated by commas, or a list of them."""
+    keys = (secret_key(part) for part in _parts(raw))
     return tuple(key for key in keys if key)
 
 
 def operator_provider(raw: Any) -> OperatorProvider:
     """A table of api_key, base_url and model."""
-    unknown = set(raw) - {"api_key", "base_url", "model"}
-    if unknown:
-        raise ValueError(f"it has an unknown part: {', '.join(sorted(unknown))}")
+    # What is there instead may be the key, so it is not repeated.
+    if not isinstance(raw, dict) or set(raw) - {"api_key", "base_url", "model"}:
+        raise ValueError("it must be a table of api_key, base_url and model")
+    if not all(isinstance(text, str) for text in raw.values()):
+        raise ValueError("its parts must be texts")
     return OperatorProvider(**{name: text for name, text in raw.items() if text})
 
 
@@ -134,7 +138,7 @@ def database_url(raw: Any) -> URL:
         return raw
     try:
         url = make_url(str(raw).strip())
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The text may hold a password, so it is not repeated.
         raise ValueError("it is no database URL") from None
     if url.drivername in _DRIVERS:
@@ -162,6 +166,11 @@ def mysql_parts(environ: Mapping[str, str]) -> URL:
         port=integer(1, 65535)(environ.get("DATABASE_PORT") or 3306),
         database=environ.get("DATABASE_NAME") or "maimconfig",
     )
+
+
+def _parts(raw: Any) -> list[str]:
+    parts = raw if isinstance(raw, list) else str(raw).split(",")
+    return [text for part in parts if (text := str(part).strip())]
 
 
 def is_loopback(host: str) -> bool:

@@ -233,7 +233,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         SettingsError: a value can't be used, or config.toml has an unknown key.
     """
     environ = os.environ if environ is None else environ
-    instance = Path(environ.get("MAIMCONFIG_INSTANCE") or default_instance()).absolute()
+    instance = _instance(environ)
     stored = _read_toml(instance / "config.toml")
     values: dict[str, Any] = {"instance": instance}
     for row in _rows():
@@ -246,6 +246,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     settings = Settings(**values)
     _refuse_exposed_internal_plane(settings)
     return settings
+
+
+def _instance(environ: Mapping[str, str]) -> Path:
+    source = "MAIMCONFIG_INSTANCE"
+    given: Path | None = _parsed(_rows()[0], source, environ.get(source, ""))
+    return given or default_instance().absolute()
 
 
 def variable_names(row: Field[Any]) -> tuple[str, ...]:
@@ -262,9 +268,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return {}
     try:
         stored = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{path} can't be read: {error}.") from error
-    unknown = sorted(set(stored) - {row.name for row in _rows()})
+    # The instance folder is where this file is, so it can't be set here.
+    unknown = sorted(set(stored) - {row.name for row in _rows()[1:]})
     if unknown:
         raise SettingsError(f"{path} has an unknown setting: {', '.join(unknown)}.")
     return stored
@@ -299,13 +306,17 @@ def _parsed(row: Field[Any], source: str, raw: Any) -> Any:
 def _legacy_database(environ: Mapping[str, str]) -> dict[str, Any]:
     if not environ.get("DATABASE_HOST"):
         return {}
-    return {"DATABASE_HOST": types.mysql_parts(environ)}
+    try:
+        return {"DATABASE_HOST": types.mysql_parts(environ)}
+    except ValueError as error:
+        raise SettingsError(f"DATABASE_PORT can't be used: {error}.") from error
 
 
 def _legacy_bind(environ: Mapping[str, str]) -> dict[str, Any]:
     if not (environ.get("HOST") or environ.get("PORT")):
         return {}
     host = environ.get("HOST") or "127.0.0.1"
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     return {"HOST and PORT": f"{host}:{environ.get('PORT') or 8000}"}
 
 

@@ -77,8 +77,11 @@ class Api:
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """The plane's OpenAPI document."""
-        return self.app.test_client().get("/openapi.json").get_json()
+        """The plane's OpenAPI document, asked for once an app."""
+        known = self.app.extensions
+        if "tests.openapi" not in known:
+            known["tests.openapi"] = self.app.test_client().get("/openapi.json").get_json()
+        return known["tests.openapi"]
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
         try:

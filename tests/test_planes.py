@@ -1,62 +1,166 @@
-"""planes.py: nothing is mounted without a row, and the public plane is no way in."""
+"""Who may call what: the table of planes, and what is mounted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from flask import Flask
 
-from maimconfig.planes import MOUNTS, PLANES, Plane, mounts_of
+from maimconfig.app import create_app
+from maimconfig.planes import MOUNTS, PLANES, mounts_of
+from maimconfig.runtime import Runtime
 from tests.api import Api
+from tests.db.opening import opened
 
-# What every plane has beside its rows: the documents of itself.
-DOCUMENTS = {"docs", "api-docs"}
+# What the documents bring along; it is on every plane.
+DOCUMENTS = {"/docs", "/redoc", "/openapi.json", "/docs/static/<path:filename>"}
+
+# Whatever might make a careless proxy or framework take a request for an internal one.
+HEADERS = [
+    {},
+    {"Authorization": "Bearer internal"},
+    {"Authorization": "Basic YWRtaW46YWRtaW4="},
+    {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1"},
+    {"Forwarded": "for=127.0.0.1;host=internal"},
+    {"X-Forwarded-Host": "127.0.0.1:8000", "X-Forwarded-Port": "8000"},
+    {"X-Forwarded-Prefix": "/internal", "X-Script-Name": "/internal"},
+    {"X-Original-URL": "/health", "X-Rewrite-URL": "/health"},
+    {"X-Internal": "1", "X-Plane": "internal", "X-MaimConfig-Plane": "internal"},
+    {"Host": "127.0.0.1:8000"},
+    {"X-HTTP-Method-Override": "GET", "X-Method-Override": "GET"},
+    {"Origin": "http://127.0.0.1:8000", "Referer": "http://127.0.0.1:8000/"},
+    {"Cookie": "plane=internal; session=x"},
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    """A service; which paths there are has nothing to do with its database."""
+    folder: Path = tmp_path_factory.mktemp("planes")
+    with opened(f"sqlite:///{folder / 'maimconfig.db'}", folder) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def apps(service: Runtime) -> dict[str, Flask]:
+    """The app of each plane."""
+    return {plane: create_app(plane, service) for plane in PLANES}
+
+
+def rules(app: Flask) -> set[str]:
+    """The paths that an app serves."""
+    return {rule.rule for rule in app.url_map.iter_rules()}
+
+
+def methods(app: Flask, path: str) -> set[str]:
+    """The methods that an app takes at a path."""
+    return {
+        method
+        for rule in app.url_map.iter_rules()
+        if rule.rule == path
+        for method in rule.methods or ()
+    }
 
 
 @pytest.mark.parametrize("plane", PLANES)
-def test_every_route_has_a_row(api: Api, public: Api, plane: Plane) -> None:
-    """Each route of a plane belongs to a blueprint that has a row for the plane."""
-    app = {"internal": api, "public": public}[plane].app
-    mounted = {mount.blueprint().name for mount in mounts_of(plane)}
-    found = {rule.endpoint.partition(".")[0] for rule in app.url_map.iter_rules()}
-    assert found - DOCUMENTS == mounted
+def test_every_route_has_a_row(apps: dict[str, Flask], plane: str) -> None:
+    """Nothing is mounted on a plane but what its rows of the table list, and the documents."""
+    app = apps[plane]
+    listed = {mount.blueprint().name for mount in MOUNTS if plane in mount.access}
+    for rule in app.url_map.iter_rules():
+        owner = rule.endpoint.rpartition(".")[0]
+        assert owner in listed or rule.rule in DOCUMENTS, rule
+    mounted = {rule.endpoint.rpartition(".")[0] for rule in app.url_map.iter_rules()}
+    assert listed <= mounted
 
 
-def test_every_row_says_what_to_show() -> None:
-    """Each row is on a plane and says for it what a caller must show."""
+@pytest.mark.parametrize("plane", PLANES)
+def test_documents_everywhere(apps: dict[str, Flask], plane: str) -> None:
+    """Every plane has its documents."""
+    assert rules(apps[plane]) >= DOCUMENTS
+
+
+def test_rows_are_sound() -> None:
+    """Every row names a blueprint that exists, once, and says for each plane what to show."""
+    assert len({mount.module for mount in MOUNTS}) == len(MOUNTS)
+    assert len({mount.blueprint().name for mount in MOUNTS}) == len(MOUNTS)
     for mount in MOUNTS:
-        assert mount.access, mount.module
+        assert mount.access
         assert set(mount.access) <= set(PLANES)
-        assert mount.access.get("public") != "network", mount.module
+        assert set(mount.access.values()) <= {"network", "open"}
+    assert set(mounts_of("public")) <= set(mounts_of("internal"))
 
 
-def test_public_plane_is_no_way_in(api: Api, public: Api) -> None:
-    """The public plane answers every internal path like one that nobody serves."""
-    served = {rule.rule for rule in public.app.url_map.iter_rules()}
-    nowhere = _shape(public, "GET", "/nobody/serves/this")
-    for rule in api.app.url_map.iter_rules():
-        if rule.rule in served:
-            continue
-        path = rule.rule.replace("<id:", "").replace("<int:version>", "1").replace(">", "")
-        for method in rule.methods & {"GET", "POST", "PUT", "DELETE"}:
-            assert _shape(public, method, path) == nowhere, (method, path)
+def test_network_access_is_internal() -> None:
+    """What asks for nothing but being on the trusted network is never on the public plane."""
+    for mount in mounts_of("public"):
+        assert mount.access["public"] != "network"
+
+
+def test_what_is_public(apps: dict[str, Flask]) -> None:
+    """The public plane serves these paths and no other."""
+    assert rules(apps["public"]) == DOCUMENTS | {
+        "/",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/info",
+    }
+
+
+def internal_only(apps: dict[str, Flask]) -> list[str]:
+    """Paths that only the internal plane serves, with something for each parameter."""
+    only = rules(apps["internal"]) - rules(apps["public"])
+    return sorted(
+        "/".join("1" if part.startswith("<") else part for part in rule.split("/")) for rule in only
+    )
+
+
+def test_internal_paths_are_unknown_on_the_public_plane(apps: dict[str, Flask]) -> None:
+    """Every internal path is the same plain 404 on the public plane, whatever is sent with it."""
+    public = Api(apps["public"])
+    plain = public.error(public.get("/nowhere"), 404, "NOT_FOUND")
+    paths = internal_only(apps)
+    assert len(paths) >= 30
+    for path in paths:
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
+            answer = public.client.open(path, method=method, json={"tenant_name": "t"})
+            assert answer.status_code == 404, (method, path)
+            assert "Allow" not in answer.headers
+        for headers in HEADERS:
+            refused = public.error(public.get(path, headers=headers), 404, "NOT_FOUND")
+            for told in ("message", "error"):
+                assert refused[told] == plain[told], (path, headers)
+            assert set(refused) - {"detail"} == set(plain)
 
 
 @pytest.mark.parametrize(
-    "headers",
+    "sly",
     [
-        {"Host": "127.0.0.1:8000"},
-        {"X-Forwarded-Host": "127.0.0.1:8000", "X-Forwarded-Port": "8000"},
-        {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1"},
-        {"X-Original-URL": "/api/v2/tenants", "X-Rewrite-URL": "/api/v2/tenants"},
-        {"X-HTTP-Method-Override": "GET", "X-Forwarded-Prefix": "/api/v2"},
-        {"Authorization": "Bearer internal"},
+        "/api/v2/tenants/",
+        "//api/v2/tenants",
+        "/api//v2/tenants",
+        "/./api/v2/tenants",
+        "/health/../api/v2/tenants",
+        "/health/..;/api/v2/tenants",
+        "/api/v2/tenants%00",
+        "/api/v2/tenants?x=1",
+        "/API/V2/TENANTS",
+        "/api/v2/tenants.json",
+        "/%61pi/v2/tenants",
+        "/api%2fv2%2ftenants",
+        "/docs/static/../../api/v2/tenants",
     ],
 )
-def test_no_header_opens_it(public: Api, headers: dict[str, str]) -> None:
-    """No header makes the public plane serve an internal path."""
-    assert public.get("/api/v2/tenants", headers=headers).status_code == 404
+def test_spelled_otherwise(apps: dict[str, Flask], sly: str) -> None:
+    """No other spelling of an internal path gets past either."""
+    assert apps["public"].test_client().get(sly).status_code == 404
 
 
-def _shape(plane: Api, method: str, path: str) -> tuple[int, str, str]:
-    response = plane.call(method, path)
-    body = response.get_json()
-    return response.status_code, body["error_code"], body["error"]
+def test_the_same_resource_on_both(apps: dict[str, Flask]) -> None:
+    """Health answers on both planes, and each says which it is."""
+    for plane, app in apps.items():
+        assert app.test_client().get("/").get_json()["plane"] == plane
+        assert app.test_client().get("/health").get_json()["status"] == "healthy"

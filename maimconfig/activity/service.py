@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.exc import IntegrityError
 
 from maimconfig import clock
 from maimconfig.activity.models import AgentActivity
 from maimconfig.agents.models import Agent
 from maimconfig.db.session import Session
 from maimconfig.http.errors import ActivityForbidden, ActivityUnknown
+from maimconfig.tenants import service as tenants
 from maimconfig.tenants.models import Tenant
 
 MAX_TTL_SECONDS = 366 * 24 * 3600
@@ -46,17 +46,11 @@ def store(session: Session, *, tenant_id: str, agent_id: str, ttl_seconds: int) 
         "ttl_seconds": ttl_seconds,
     }
     fresh = {name: values[name] for name in ("last_seen_at", "expires_at", "ttl_seconds")}
-    try:
-        if session.runtime.database.is_sqlite:
-            insert = sqlite.insert(AgentActivity).values(values)
-            session.execute(insert.on_conflict_do_update(index_elements=["agent_id"], set_=fresh))
-        else:
-            session.execute(
-                mysql.insert(AgentActivity).values(values).on_duplicate_key_update(fresh)
-            )
-    except IntegrityError as error:
-        # The agent was deleted between the look and the write.
-        raise ActivityUnknown from error
+    if session.runtime.database.is_sqlite:
+        insert = sqlite.insert(AgentActivity).values(values)
+        session.execute(insert.on_conflict_do_update(index_elements=["agent_id"], set_=fresh))
+    else:
+        session.execute(mysql.insert(AgentActivity).values(values).on_duplicate_key_update(fresh))
     return values
 
 
@@ -70,6 +64,7 @@ def alive(session: Session, tenant_id: str) -> Sequence[AgentActivity]:
 
 
 def _require_active(session: Session, tenant_id: str, agent_id: str) -> None:
+    tenants.hold(session, tenant_id)
     row = session.execute(
         select(Agent.status, Tenant.status)
         .join(Tenant, Tenant.id == Agent.tenant_id)

@@ -32,7 +32,7 @@ def update(
         AgentConfigInvalid: with the path of each field that is wrong.
         PreconditionFailed: the agent isn't of an expected revision.
     """
-    agent = service.get(session, agent_id, lock=True)
+    agent = service.locked(session, agent_id)
     revisions.require(agent.revision, expected)
     if replace:
         fresh = configuration.sealed(session, config, agent.config)
@@ -47,7 +47,7 @@ def rollback(session: Session, agent_id: str, version: int) -> Agent:
     Raises:
         AgentNotFound, VersionNotFound: there is no such agent or version.
     """
-    agent = service.get(session, agent_id, lock=True)
+    agent = service.locked(session, agent_id)
     return _save(session, agent, versions.get(session, agent, version).config, "rollback")
 
 

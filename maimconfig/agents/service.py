@@ -96,20 +96,34 @@ def clone(session: Session, agent_id: str, *, name: str, tenant_id: str | None =
     )
 
 
-def get(
-    session: Session, agent_id: str, *, tenant_id: str | None = None, lock: bool = False
-) -> Agent:
+def get(session: Session, agent_id: str, *, tenant_id: str | None = None) -> Agent:
     """An agent by id.
 
     Args:
         tenant_id: whose it must be; any when None.
-        lock: hold the row until the end of the unit, for a change.
 
     Raises:
         AgentNotFound: there is none, or it is of another tenant.
     """
-    agent = session.get(Agent, agent_id, with_for_update=lock or None)
+    agent = session.get(Agent, agent_id)
     if agent is None or tenant_id not in (None, agent.tenant_id):
+        raise AgentNotFound
+    return agent
+
+
+def locked(session: Session, agent_id: str, *, alone: bool = False) -> Agent:
+    """An agent that nobody else may touch until the end of the unit, for a change.
+
+    Args:
+        alone: its tenant's counters will be changed.
+
+    Raises:
+        AgentNotFound: there is none.
+    """
+    owner = select(Agent.tenant_id).where(Agent.id == agent_id).scalar_subquery()
+    tenants.hold(session, owner, alone=alone)
+    agent = session.get(Agent, agent_id, with_for_update=True)
+    if agent is None:
         raise AgentNotFound
     return agent
 
@@ -163,7 +177,7 @@ def change(
         AgentNotFound, TemplateNotFound, AgentNameTaken, AgentConfigInvalid: as in `create`.
         PreconditionFailed: it isn't of an expected revision.
     """
-    agent = get(session, agent_id, lock=True)
+    agent = locked(session, agent_id)
     revisions.require(agent.revision, expected)
     before = shown(agent)
     rest = dict(changes)
@@ -188,7 +202,7 @@ def remove(session: Session, agent_id: str, expected: Collection[int] | None = N
         AgentNotFound: there is none.
         PreconditionFailed: it isn't of an expected revision.
     """
-    agent = get(session, agent_id, lock=True)
+    agent = locked(session, agent_id, alone=True)
     revisions.require(agent.revision, expected)
     # The keys are locked before they are counted, so that the tenant's count stays right when
     # one of them is deleted at the same time.
@@ -214,7 +228,7 @@ def shown(agent: Agent) -> dict[str, Any]:
 
 
 def _store(session: Session, agent: Agent) -> Agent:
-    tenant = tenants.get(session, agent.tenant_id)
+    tenant = tenants.get(session, agent.tenant_id, lock=True)
     if agent.template_id is not None:
         templates.visible(session, agent.template_id, tenant.id)
     limit = tenants.quota(session, tenant, "max_agents")

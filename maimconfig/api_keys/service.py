@@ -45,7 +45,7 @@ def create(
         KeyQuotaExceeded: the tenant has as many keys as it may.
         KeyNameTaken: names are unique in the tenant.
     """
-    tenant = tenants.get(session, tenant_id)
+    tenant = tenants.get(session, tenant_id, lock=True)
     agents.get(session, agent_id, tenant_id=tenant_id)
     limit = tenants.quota(session, tenant, "max_api_keys")
     if not tenants.count_up(session, tenant, "api_key_count", limit):
@@ -173,6 +173,8 @@ def remove(session: Session, key_id: str, expected: Collection[int] | None = Non
         KeyNotFound: there is none.
         PreconditionFailed: it isn't of an expected revision.
     """
+    owner = select(ApiKey.tenant_id).where(ApiKey.id == key_id).scalar_subquery()
+    tenants.hold(session, owner, alone=True)
     key = get(session, key_id, lock=True)
     revisions.require(key.revision, expected)
     audit.record(session, "api_key.delete", key.id, tenant_id=key.tenant_id, before=shown(key))

@@ -81,10 +81,13 @@ def session() -> Session:
 
 def locale() -> Locale:
     """The caller's language: Chinese unless English is preferred by Accept-Language."""
-    header = request.environ.get("HTTP_ACCEPT_LANGUAGE")
-    if not header:
+    if not request.environ.get("HTTP_ACCEPT_LANGUAGE"):
         return "zh"
-    return "en" if request.accept_languages.best_match(["zh", "en"], "zh") == "en" else "zh"
+    for language, quality in request.accept_languages:
+        primary = language[:2].lower()
+        if quality and primary in ("zh", "en") and not language[2:3].isalpha():
+            return "en" if primary == "en" else "zh"
+    return "zh"
 
 
 def note_tenant(tenant_id: str | None) -> None:
@@ -118,9 +121,11 @@ def rightmost_untrusted(chain: Sequence[str], trusted: Sequence[Network]) -> str
     address = chain[-1].strip()
     for hop in reversed(chain):
         try:
-            parsed = ipaddress.ip_address(hop.strip())
+            # Without its zone, which may be any text.
+            parsed = ipaddress.ip_address(hop.strip().partition("%")[0])
         except ValueError:
             return address
+        parsed = getattr(parsed, "ipv4_mapped", None) or parsed
         address = str(parsed)
         if not any(parsed in network for network in trusted):
             return address

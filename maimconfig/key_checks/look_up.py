@@ -79,8 +79,8 @@ class KeyLookUp:
     def _fetch(self, secret_hash: str) -> Sequence[Any] | None:
         try:
             connection = self._engine.raw_connection()
-        except PoolTimeout as error:
-            raise DatabaseUnavailable(internal="connection pool exhausted") from error
+        except (PoolTimeout, self._dialect.loaded_dbapi.Error) as error:
+            raise DatabaseUnavailable(internal=f"no connection: {error}") from error
         try:
             cursor = connection.cursor()
             cursor.execute(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from maimconfig import permissions
@@ -31,7 +30,7 @@ REFUSALS: dict[Reason, type[errors.AppError]] = {
     Reason.AGENT_NOT_ACTIVE: errors.AgentNotActive,
     Reason.ADDRESS_NOT_ALLOWED: errors.AddressNotAllowed,
 }
-REFUSED = tuple(REFUSALS.values())
+REFUSED = (*REFUSALS.values(), errors.DatabaseUnavailable)
 
 
 @blp.post("/parse-api-key", unit="none", errors=(errors.KeyFormatInvalid,))
@@ -71,7 +70,10 @@ def validate_key(payload: dict[str, Any]) -> dict[str, Any]:
         "status": "active",
     }
     if found.rate is not None:
-        answer["rate_limit"] = asdict(found.rate)
+        rate = found.rate
+        answer["rate_limit"] = {
+            "limit": rate.limit, "remaining": rate.remaining, "reset": rate.reset,
+        }  # fmt: skip
     return answer
 
 

@@ -55,6 +55,7 @@ def store(
     Raises:
         TenantNotFound, AgentNotFound: unknown, or the agent is of another tenant.
     """
+    tenants.hold(session, tenant_id)
     scope = _scopes(session, tenant_id, agent_id)[-1]
     stored = session.get(PluginSetting, (scope, plugin_name), with_for_update=True)
     before = _shown(stored) if stored else None
@@ -76,6 +77,7 @@ def remove(session: Session, *, tenant_id: str, agent_id: str | None, plugin_nam
         TenantNotFound, AgentNotFound: unknown, or the agent is of another tenant.
         PluginSettingNotFound: there is no such setting of this very tenant or agent.
     """
+    tenants.hold(session, tenant_id)
     scope = _scopes(session, tenant_id, agent_id)[-1]
     stored = session.get(PluginSetting, (scope, plugin_name), with_for_update=True)
     if stored is None:

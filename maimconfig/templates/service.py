@@ -43,7 +43,7 @@ def create(
         AgentConfigInvalid: with the path of each field that is wrong.
     """
     if tenant_id is not None:
-        tenants.get(session, tenant_id)
+        tenants.get(session, tenant_id, hold=True)
     template = AgentTemplate(
         id=new_id("tmpl"),
         tenant_id=tenant_id,
@@ -76,13 +76,13 @@ def get(session: Session, template_id: str, *, lock: bool = False) -> AgentTempl
 
 
 def visible(session: Session, template_id: str, tenant_id: str) -> AgentTemplate:
-    """A template that a tenant may use: its own, or one for all.
+    """A template that a tenant may use: its own, or one for all; it stays until the unit's end.
 
     Raises:
         TemplateNotFound: there is none, or it is another tenant's.
     """
-    template = get(session, template_id)
-    if template.tenant_id not in (None, tenant_id):
+    template = session.get(AgentTemplate, template_id, with_for_update={"read": True})
+    if template is None or template.tenant_id not in (None, tenant_id):
         raise TemplateNotFound
     return template
 

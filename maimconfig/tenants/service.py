@@ -39,19 +39,37 @@ def create(session: Session, *, tenant_name: str, tenant_type: str, **rest: Any)
     return tenant
 
 
-def get(session: Session, tenant_id: str, *, lock: bool = False) -> Tenant:
+def get(session: Session, tenant_id: str, *, lock: bool = False, hold: bool = False) -> Tenant:
     """A tenant by id.
 
     Args:
-        lock: hold the row until the end of the unit, for a change.
+        lock: nobody else may touch the row until the end of the unit, for a change.
+        hold: nobody may change or delete it until then, see `hold`.
 
     Raises:
         TenantNotFound: there is none.
     """
-    tenant = session.get(Tenant, tenant_id, with_for_update=lock or None)
+    for_update = True if lock else {"read": True} if hold else None
+    tenant = session.get(Tenant, tenant_id, with_for_update=for_update)
     if tenant is None:
         raise TenantNotFound
     return tenant
+
+
+def hold(session: Session, tenant_id: Any, *, alone: bool = False) -> None:
+    """Lock a tenant's row before a unit locks or inserts anything that belongs to it.
+
+    An insert locks it anyhow, for its foreign key, and the tenant's deletion begins with it.
+    Were an agent or a key locked first, the two would wait for each other: a deadlock on MySQL.
+    SQLite has one writer at a time.
+
+    Args:
+        tenant_id: an id, or a subquery that finds it.
+        alone: nobody else may hold it meanwhile, since its counters will be changed.
+    """
+    if not session.runtime.database.is_sqlite:
+        held = select(Tenant.id).where(Tenant.id == tenant_id)
+        session.execute(held.with_for_update(read=not alone))
 
 
 def find(

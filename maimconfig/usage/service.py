@@ -47,9 +47,10 @@ def log(
         TenantNotFound, AgentNotFound: unknown, or the agent is of another tenant.
     """
     if tenant_id is not None:
-        tenants.get(session, tenant_id)
+        tenants.get(session, tenant_id, hold=True)
     if agent_id is not None:
         tenant_id = _tenant_of(session, agent_id, tenant_id)
+        tenants.get(session, tenant_id, hold=True)
     moment = (timestamp or clock.now()).astimezone(clock.UTC)
     record = UsageRecord(
         id=new_id("usage"),

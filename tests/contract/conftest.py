@@ -15,27 +15,29 @@ from tests.servers.service import LiveService
 
 @pytest.fixture(scope="module")
 def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """Starts a service as `live_service` does, each on the next CPU; it ends with the module."""
-    cpus = sorted(os.sched_getaffinity(0))
-    with contextlib.ExitStack() as ends:
-        services: list[LiveService] = []
+    """Starts a service as `live_service` does, but it ends with the module.
 
-        def start(database_url: str, *arguments: str, **options: Any) -> LiveService:
-            folder = tmp_path_factory.mktemp("service")
-            with _bound_to(cpus[len(services) % len(cpus)]):
-                service = LiveService(Path(folder), database_url, *arguments, **options)
+    `cpu=1` binds it to the second CPU; left alone, each service takes the first.
+    """
+    with contextlib.ExitStack() as ends:
+
+        def start(
+            database_url: str, *arguments: str, cpu: int | None = None, **options: Any
+        ) -> LiveService:
+            folder = Path(tmp_path_factory.mktemp("service"))
+            with contextlib.nullcontext() if cpu is None else _bound_to(cpu):
+                service = LiveService(folder, database_url, *arguments, **options)
             ends.callback(service.close)
-            services.append(service)
             return service
 
         yield start
 
 
 @contextlib.contextmanager
-def _bound_to(cpu: int) -> Iterator[None]:
-    """What is started meanwhile runs on this CPU. Left alone, each service takes the first."""
+def _bound_to(index: int) -> Iterator[None]:
+    """What is started meanwhile runs on this one of the CPUs, counted round."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, {sorted(before)[index % len(before)]})
     try:
         yield
     finally:

@@ -143,12 +143,14 @@ class Crowd:
         statuses: how many answers had which status.
         answered_at: time.monotonic() of each answer, in order.
         lost: what became of requests that were sent and not answered.
+        open: the connections that there are now.
     """
 
     def __init__(self, base_url: str, api_key: str, clients: int) -> None:
         self.statuses: Counter[int] = Counter()
         self.answered_at: list[float] = []
         self.lost: list[str] = []
+        self.open: list[Checker] = []
         self._make = lambda: Checker(base_url, api_key)
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -181,12 +183,13 @@ class Crowd:
                 checker.connect()
             except OSError:
                 return  # nobody listens any more
+            self.open.append(checker)
             try:
                 self._converse(checker)
             except (OSError, http.client.HTTPException) as error:
-                with self._lock:
-                    self.lost.append(repr(error))
+                self.lost.append(repr(error))
             finally:
+                self.open.remove(checker)
                 checker.close()
 
     def _converse(self, checker: Checker) -> None:

@@ -24,7 +24,7 @@ BUSY = 2.0  # s more for a machine that is busy with other tests
 def pair(shared_service: Callable[..., LiveService], migrated_database_url: str) -> Pair:
     """Two services on one database, with one master secret."""
     env = {"MAIMCONFIG_SECRET_KEY": MASTER_SECRET}
-    first, second = (shared_service(migrated_database_url, env=env) for _ in range(2))
+    first, second = (shared_service(migrated_database_url, cpu=n, env=env) for n in range(2))
     return first, second
 
 
