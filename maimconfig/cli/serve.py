@@ -11,10 +11,12 @@ import click
 import structlog
 
 from maimconfig import logs
+from maimconfig.db.lifecycle import StartError
 from maimconfig.planes import PLANES, Plane
-from maimconfig.serving import Bind, Planes, run
+from maimconfig.serving import Bind, Planes, ServeError, run
 from maimconfig.setting_types import is_loopback
 from maimconfig.settings import Settings, SettingsError, load_settings
+from maimconfig.system.catalogue import CatalogueError
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +79,10 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
     from maimconfig.app import create_app
     from maimconfig.runtime import Runtime
 
-    runtime = Runtime.open(settings, auto_migrate=auto_migrate)
+    try:
+        runtime = Runtime.open(settings, auto_migrate=auto_migrate)
+    except (StartError, CatalogueError) as error:
+        raise ServeError(str(error)) from error
 
     def drain() -> None:
         runtime.draining = True
