@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -34,14 +35,13 @@ def upgrade() -> None:
 @db.command()
 def current() -> None:
     """Show the schema's revision, and the newest there is."""
-    _, database = _open()
-    _say_current(database)
+    _say_current(_open_existing())
 
 
 @db.command()
 def check() -> None:
     """Compare the schema with this version's models; exits 1 when they differ."""
-    _, database = _open()
+    database = _open_existing()
     found = _reached(lambda: migrations.differences(database))
     for difference in found:
         click.echo(str(difference))
@@ -55,6 +55,16 @@ def _open() -> tuple[Settings, Database]:
     return settings, Database(
         settings.database_url, pool_size=2, synchronous=settings.sqlite_synchronous
     )
+
+
+def _open_existing() -> Database:
+    _, database = _open()
+    # To look at a SQLite file that isn't there would make it, readable for everybody.
+    if database.is_sqlite and not Path(str(database.url.database)).exists():
+        raise lifecycle.StartError(
+            f"There is no SQLite file {database.url.database}; `maimconfig db upgrade` makes it."
+        )
+    return database
 
 
 def _say_current(database: Database) -> None:

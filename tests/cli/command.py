@@ -22,7 +22,7 @@ def maimconfig(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "maimconfig", *arguments],
+        [Path(sys.executable).with_name("maimconfig"), *arguments],
         env=environment(instance, **settings),
         stdin=subprocess.DEVNULL,
         capture_output=True,
