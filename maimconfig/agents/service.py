@@ -128,6 +128,35 @@ def locked(session: Session, agent_id: str, *, alone: bool = False) -> Agent:
     return agent
 
 
+def owned(session: Session, owner_id: str, agent_id: str) -> Agent:
+    """An agent of one of a user's tenants.
+
+    Raises:
+        AgentNotFound: there is none, or it is somebody else's.
+    """
+    own = (
+        select(Agent)
+        .join(Tenant, Tenant.id == Agent.tenant_id)
+        .where(Agent.id == agent_id, Tenant.owner_id == owner_id)
+    )
+    agent = session.scalars(own).first()
+    if agent is None:
+        raise AgentNotFound
+    return agent
+
+
+def of_owner(session: Session, owner_id: str, *, skip: int, limit: int) -> Sequence[Agent]:
+    """The agents of all of a user's tenants, newest first."""
+    return session.scalars(
+        select(Agent)
+        .join(Tenant, Tenant.id == Agent.tenant_id)
+        .where(Tenant.owner_id == owner_id)
+        .order_by(Agent.created_at.desc(), Agent.id.desc())
+        .offset(skip)
+        .limit(limit)
+    ).all()
+
+
 def find(
     session: Session,
     *,
