@@ -15,8 +15,8 @@ from maimconfig.key_checks.look_up import KEY_BY_HASH
 from maimconfig.key_checks.verdict import KeyRow
 from maimconfig.security.vault import Vault
 from maimconfig.settings import Settings
-from maimconfig.users.login import LOGIN_BY_ID, Login
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
+from maimconfig.users.login import LOGIN_BY_ID, Login
 
 T = TypeVar("T")
 

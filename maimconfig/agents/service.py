@@ -26,6 +26,7 @@ from maimconfig.http.pagination import Page, paginate
 from maimconfig.i18n import Text
 from maimconfig.templates import service as templates
 from maimconfig.tenants import service as tenants
+from maimconfig.tenants.models import Tenant
 
 TAG_LENGTH = Text(
     f"长度必须在1到{MAX_TAG_LENGTH}之间", f"Length must be between 1 and {MAX_TAG_LENGTH}"

@@ -10,12 +10,14 @@ from flask import Response
 from maimconfig import permissions
 from maimconfig.agents import schemas, service
 from maimconfig.agents.models import Agent
+from maimconfig.api_keys import schemas as key_schemas
 from maimconfig.api_keys import service as api_keys
 from maimconfig.api_keys.models import ApiKey
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
 from maimconfig.http.context import login, note_tenant, session
+from maimconfig.http.schema import changes_of
 from maimconfig.tenants import service as tenants
 
 blp = Blueprint(
@@ -75,9 +77,8 @@ def get_own_agent(agent_id: str) -> Agent:
 def change_own_agent(payload: dict[str, Any], agent_id: str) -> Agent:
     """Change an agent; a config is merged into the stored one (RFC 7396)"""
     _own(agent_id)
-    agent = service.change(
-        session(), agent_id, schemas.changes_of(payload), expected_revisions()
-    )
+    changes = changes_of(payload, "description", "template_id")
+    agent = service.change(session(), agent_id, changes, expected_revisions())
     revision_etag(agent.revision)
     return agent
 
@@ -92,7 +93,7 @@ def delete_own_agent(agent_id: str) -> Response:
 
 
 @blp.get("/<id:agent_id>/api_keys", errors=UNKNOWN)
-@blp.response(200, schemas.OwnKeyOut(many=True))
+@blp.response(200, key_schemas.OwnKeyOut(many=True))
 def list_own_keys(agent_id: str) -> Sequence[ApiKey]:
     """List the keys of an agent, newest first"""
     return api_keys.of_agent(session(), _own(agent_id).id)
@@ -103,8 +104,8 @@ def list_own_keys(agent_id: str) -> Sequence[ApiKey]:
     creates=True,
     errors=(*UNKNOWN, errors.KeyQuotaExceeded, errors.KeyNameTaken, errors.PermissionsInvalid),
 )
-@blp.arguments(schemas.OwnKeyCreate)
-@blp.response(200, schemas.NewOwnKeyOut)
+@blp.arguments(key_schemas.OwnKeyCreate)
+@blp.response(200, key_schemas.NewOwnKeyOut)
 def create_own_key(payload: dict[str, Any], agent_id: str) -> ApiKey:
     """Create a key of an agent; the answer shows it in full"""
     agent = _own(agent_id)

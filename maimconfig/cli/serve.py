@@ -76,8 +76,10 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
     """The apps of one process, over one runtime."""
     from maimconfig.app import create_app
     from maimconfig.runtime import Runtime
+    from maimconfig.users.bootstrap import make_first_admin
 
     runtime = Runtime.open(settings, auto_migrate=auto_migrate)
+    make_first_admin(runtime)
 
     def drain() -> None:
         runtime.draining = True

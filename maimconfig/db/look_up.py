@@ -22,11 +22,11 @@ R = TypeVar("R")
 class LookUp(Generic[R]):
     """Finds one row by one value."""
 
-    def __init__(self, database: Database, query: Select[Any], record: Callable[..., R]) -> None:
+    def __init__(self, database: Database, query: Any, record: Callable[..., R]) -> None:
         """Compile the query for a database.
 
         Args:
-            query: with one bind parameter, `value`.
+            query: a select with one bind parameter, `value`.
             record: makes what is found of the columns, in their order.
         """
         self._engine = database.reader
@@ -61,8 +61,8 @@ class LookUp(Generic[R]):
     def _fetch(self, value: str) -> Sequence[Any] | None:
         try:
             connection = self._engine.raw_connection()
-        except PoolTimeout as error:
-            raise DatabaseUnavailable(internal="connection pool exhausted") from error
+        except (PoolTimeout, self._dialect.loaded_dbapi.Error) as error:
+            raise DatabaseUnavailable(internal=f"no connection: {error}") from error
         try:
             cursor = connection.cursor()
             cursor.execute(self._text, (value,) if self._positional else {"value": value})

@@ -26,7 +26,9 @@ def init_access(app: Flask, plane: Plane, internal_token: str | None) -> None:
         internal_token: locks the internal plane's operations that need no login.
     """
     table = dict(_table(app, plane))
-    expected = f"Bearer {internal_token}".encode() if plane == "internal" and internal_token else None
+    expected = (
+        f"Bearer {internal_token}".encode() if plane == "internal" and internal_token else None
+    )
 
     def require() -> None:
         endpoint = request.endpoint

@@ -23,7 +23,7 @@ blp = Blueprint(
 UNKNOWN = (errors.AgentNotFound,)
 
 
-def _scope(agent_id: str) -> dict[str, str]:
+def _scope(agent_id: str) -> dict[str, Any]:
     agent = agents.owned(session(), login().user_id, agent_id)
     note_tenant(agent.tenant_id)
     return {"tenant_id": agent.tenant_id, "agent_id": agent.id}

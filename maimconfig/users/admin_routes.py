@@ -12,6 +12,7 @@ from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
 from maimconfig.http.context import actor, current, runtime, session
 from maimconfig.http.parsing import load_body
+from maimconfig.http.schema import changes_of
 from maimconfig.security import passwords
 from maimconfig.users import analytics, schemas, service
 from maimconfig.users.models import User
@@ -42,9 +43,7 @@ def _hash_of_new_user() -> str:
     return passwords.hash_password(load_body(schemas.UserCreate())["password"])
 
 
-@blp.post(
-    "/users", creates=True, first=_hash_of_new_user, errors=(errors.UserTaken, errors.Busy)
-)
+@blp.post("/users", creates=True, first=_hash_of_new_user, errors=(errors.UserTaken, errors.Busy))
 @blp.arguments(schemas.UserCreate)
 @blp.response(200, schemas.ManagedUserOut)
 def create_user(payload: dict[str, Any]) -> User:
@@ -74,8 +73,7 @@ def change_user(payload: dict[str, Any], user_id: str) -> User:
     is_active = payload.pop("is_active", None)
     if is_active is not None:
         payload["status"] = "active" if is_active else "suspended"
-    may_be_empty = {"email", "full_name"}
-    changes = {k: v for k, v in payload.items() if v is not None or k in may_be_empty}
+    changes = changes_of(payload, "email", "full_name")
     user = service.change(session(), user_id, changes, expected_revisions())
     revision_etag(user.revision)
     return user

@@ -36,9 +36,7 @@ def log_in(
     if not passwords.verify_password(password, stored) or user is None or not user.is_active:
         raise LoginFailed
     fresh = passwords.hash_password(password) if passwords.is_outdated(user.password_hash) else None
-    return runtime.write(
-        lambda session: _begin(session, user, subjects, user_agent, fresh), actor
-    )
+    return runtime.write(lambda session: _begin(session, user, subjects, user_agent, fresh), actor)
 
 
 def check_password(user: User, password: str) -> None:

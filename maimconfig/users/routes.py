@@ -122,9 +122,7 @@ def change_password(payload: dict[str, Any]) -> Response:
     authentication.check_password(user, payload["old_password"])
     fresh = passwords.hash_password(payload["new_password"])
     runtime().write(
-        lambda unit: service.set_password(
-            unit, who.user_id, fresh, keep_session=who.session_id
-        ),
+        lambda unit: service.set_password(unit, who.user_id, fresh, keep_session=who.session_id),
         actor(),
     )
     return Response(status=204)

@@ -134,9 +134,7 @@ def change(
     _flush(session)
     if not user.is_active:
         sessions.end_all(session, user.id)
-    audit.record(
-        session, "user.update", user.id, tenant_id=None, before=before, after=shown(user)
-    )
+    audit.record(session, "user.update", user.id, tenant_id=None, before=before, after=shown(user))
     return user
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, Update, delete, select, update
 
 from maimconfig import clock
 from maimconfig.audit import service as audit
@@ -117,12 +117,10 @@ def _is_repeated(session: Session, login: LoginSession, sent: Refresh) -> bool:
 
 def _end(session: Session, login: LoginSession, reason: str) -> None:
     login.ended_at = clock.now()
-    audit.record(
-        session, "login_session.end", login.id, tenant_id=None, after={"reason": reason}
-    )
+    audit.record(session, "login_session.end", login.id, tenant_id=None, after={"reason": reason})
 
 
-def _living(user_id: str) -> tuple[object, ...]:
+def _living(user_id: str) -> tuple[ColumnElement[bool], ...]:
     return (
         LoginSession.user_id == user_id,
         LoginSession.ended_at.is_(None),
@@ -130,7 +128,7 @@ def _living(user_id: str) -> tuple[object, ...]:
     )
 
 
-def _ending(user_id: str):  # type: ignore[no-untyped-def]
+def _ending(user_id: str) -> Update:
     return update(LoginSession).where(*_living(user_id)).values(ended_at=clock.now())
 
 
