@@ -26,7 +26,7 @@ def create_app(plane: Plane, runtime: Runtime | None = None) -> Flask:
     runtime = runtime or Runtime.open(load_settings())
     app = Application(max_body_bytes=runtime.settings.max_body_bytes)
     init_context(app, runtime, plane)
-    init_browser_headers(app, runtime.settings.cors_origins)
+    init_browser_headers(app, runtime.settings.cors_origins if plane == "public" else ())
     init_error_handlers(app)
     api = init_openapi(app, plane)
     for mount in mounts_of(plane):

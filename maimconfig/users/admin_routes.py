@@ -26,10 +26,11 @@ blp = Blueprint(
     description="Users, roles and numbers, for those who administrate.",
 )
 
-UNKNOWN = (errors.UserNotFound,)
+ROLE = (errors.RoleForbidden,)
+UNKNOWN = (*ROLE, errors.UserNotFound)
 
 
-@blp.get("/users")
+@blp.get("/users", errors=ROLE)
 @blp.arguments(schemas.UsersQuery, location="query")
 @blp.response(200, schemas.ManagedUserOut(many=True))
 def list_users(query: dict[str, Any]) -> Any:
@@ -43,7 +44,12 @@ def _hash_of_new_user() -> str:
     return passwords.hash_password(load_body(schemas.UserCreate())["password"])
 
 
-@blp.post("/users", creates=True, first=_hash_of_new_user, errors=(errors.UserTaken, errors.Busy))
+@blp.post(
+    "/users",
+    creates=True,
+    first=_hash_of_new_user,
+    errors=(*ROLE, errors.UserTaken, errors.Busy),
+)
 @blp.arguments(schemas.UserCreate)
 @blp.response(200, schemas.ManagedUserOut)
 def create_user(payload: dict[str, Any]) -> User:
@@ -118,14 +124,14 @@ def list_permissions() -> dict[str, Any]:
     }
 
 
-@blp.get("/analytics/dashboard")
+@blp.get("/analytics/dashboard", errors=ROLE)
 @blp.response(200, schemas.Dashboard)
 def get_dashboard() -> dict[str, Any]:
     """The service in numbers"""
     return analytics.dashboard(session())
 
 
-@blp.get("/analytics/users")
+@blp.get("/analytics/users", errors=ROLE)
 @blp.response(200, schemas.UserAnalytics)
 def get_user_analytics() -> dict[str, Any]:
     """Users in numbers"""

@@ -51,7 +51,9 @@ def users(session: Session) -> dict[str, Any]:
 
 
 def _by(session: Session, column: Any) -> dict[str, int]:
-    counts: dict[str, int] = dict(session.execute(select(column, func.count()).group_by(column)).tuples().all())
+    counts: dict[str, int] = dict(
+        session.execute(select(column, func.count()).group_by(column)).tuples().all()
+    )
     return {"total": sum(counts.values()), **counts}
 
 

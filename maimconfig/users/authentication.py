@@ -53,24 +53,29 @@ def throttle(runtime: Runtime, actor: Actor, subjects: list[str]) -> None:
     """Count an attempt before it is made, so that of many at once no more than allowed reach the
     password's hash; a success gives its attempt back.
 
+    A refused attempt counts for none of its subjects, or one address could lock every account.
+
     Raises:
         RateLimited: a subject has used up its attempts of this minute.
     """
     limit = runtime.settings.login_attempts_per_minute
 
-    def take(session: Session) -> int:
+    def take(session: Session) -> None:
         verdicts = [
             rate_limits.take(session, subject, limit=limit, window=WINDOW) for subject in subjects
         ]
-        return max((verdict.reset for verdict in verdicts if not verdict.allowed), default=0)
+        if refused := [verdict.reset for verdict in verdicts if not verdict.allowed]:
+            raise RateLimited(retry_after=max(refused))
 
-    if retry_after := runtime.write(take, actor):
-        raise RateLimited(retry_after=retry_after)
+    runtime.write(take, actor)
 
 
 def _begin(
     session: Session, user: User, subjects: list[str], user_agent: str | None, fresh: str | None
 ) -> Granted:
+    present = session.get(User, user.id, with_for_update=True)
+    if present is None or not present.is_active or present.password_hash != user.password_hash:
+        raise LoginFailed(internal="changed while the password was verified")
     service.note_login(session, user.id, fresh)
     session.execute(
         update(RateWindow)
@@ -78,4 +83,4 @@ def _begin(
         .values(used=RateWindow.used - 1),
         execution_options={"synchronize_session": False},
     )
-    return sessions.begin(session, user, user_agent)
+    return sessions.begin(session, present, user_agent)

@@ -111,7 +111,11 @@ def list_sessions() -> list[dict[str, Any]]:
     ]
 
 
-@blp.post("/change-password", unit="none", errors=(errors.LoginFailed, errors.RateLimited))
+@blp.post(
+    "/change-password",
+    unit="none",
+    errors=(errors.LoginFailed, errors.RateLimited, errors.Busy),
+)
 @blp.arguments(schemas.ChangePassword)
 @blp.response(204)
 def change_password(payload: dict[str, Any]) -> Response:
