@@ -48,6 +48,7 @@ def create(
     )
     session.add(user)
     _flush(session)
+    _require_own_names(session, user)
     audit.record(session, "user.create", user.id, tenant_id=None, after=shown(user))
     _give_personal_tenant(session, user)
     return user
@@ -132,6 +133,7 @@ def change(
     if admins == {user.id} and (user.role, user.status) != ("admin", "active"):
         raise LastAdmin
     _flush(session)
+    _require_own_names(session, user)
     if not user.is_active:
         sessions.end_all(session, user.id)
     audit.record(session, "user.update", user.id, tenant_id=None, before=before, after=shown(user))
@@ -201,6 +203,16 @@ def _lock_admins(session: Session) -> set[str]:
     """The active admins, whom nobody else can change until the end of the unit."""
     active = select(User.id).where(User.role == "admin", User.status == "active")
     return set(session.scalars(active.order_by(User.id).with_for_update()))
+
+
+def _require_own_names(session: Session, user: User) -> None:
+    """A username that is another's email, or the reverse, would take over that one's logins."""
+    names = [name for name in (user.folded_username, user.folded_email) if name]
+    others = select(User.id).where(
+        User.id != user.id, or_(User.folded_username.in_(names), User.folded_email.in_(names))
+    )
+    if session.scalar(others.limit(1)) is not None:
+        raise UserTaken(internal="a username is another's email")
 
 
 def _flush(session: Session) -> None:
