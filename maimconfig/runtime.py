@@ -13,12 +13,28 @@ from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.key_checks.look_up import KEY_BY_HASH
 from maimconfig.key_checks.verdict import KeyRow
-from maimconfig.security.vault import Vault
+from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
 from maimconfig.users.login import LOGIN_BY_ID, Login
 
 T = TypeVar("T")
+
+
+def open_vault(settings: Settings) -> Vault:
+    """The vault under the settings' master secret, or under that of the instance folder.
+
+    Raises:
+        StartError: the folder, which is made when absent, or its secret.key can't be used.
+    """
+    try:
+        settings.instance.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Vault.open(settings.instance, settings.secret_key, settings.previous_secret_keys)
+    except (OSError, UnicodeError, SecretUnknown) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise lifecycle.StartError(
+            f"MAIMCONFIG_INSTANCE can't be used: {settings.instance}: {reason}."
+        ) from error
 
 
 @dataclass
@@ -62,9 +78,9 @@ class Runtime:
 
         Raises:
             StartError: the secret doesn't fit the database, or a file can't be used.
+            CatalogueError: a file of system models or bot defaults can't be used.
         """
-        settings.instance.mkdir(parents=True, exist_ok=True, mode=0o700)
-        vault = Vault.open(settings.instance, settings.secret_key, settings.previous_secret_keys)
+        vault = open_vault(settings)
         database = Database(
             settings.database_url,
             pool_size=settings.pool_size,

@@ -55,16 +55,6 @@ def rules(app: Flask) -> set[str]:
     return {rule.rule for rule in app.url_map.iter_rules()}
 
 
-def methods(app: Flask, path: str) -> set[str]:
-    """The methods that an app takes at a path."""
-    return {
-        method
-        for rule in app.url_map.iter_rules()
-        if rule.rule == path
-        for method in rule.methods or ()
-    }
-
-
 @pytest.mark.parametrize("plane", PLANES)
 def test_every_route_has_a_row(apps: dict[str, Flask], plane: str) -> None:
     """Nothing is mounted on a plane but what its rows of the table list, and the documents."""

@@ -51,14 +51,16 @@ def rollback(session: Session, agent_id: str, version: int) -> Agent:
     return _save(session, agent, versions.get(session, agent, version).config, "rollback")
 
 
-def effective(session: Session, agent: Agent) -> dict[str, Any]:
-    """System defaults < template < the agent's own, merged; secrets masked."""
-    return merge.effective(_layers(session, agent))
+def effective(session: Session, agent: Agent, *, explained: bool = False) -> dict[str, Any]:
+    """System defaults < template < the agent's own, merged; secrets masked.
 
-
-def explain(session: Session, agent: Agent) -> dict[str, Any]:
-    """For each leaf of the effective configuration its value and the layer it comes from."""
-    return merge.explain(_layers(session, agent))
+    Args:
+        explained: give {config, explain}, which tells for each leaf its value and the layer that
+            it comes from.
+    """
+    layers = _layers(session, agent)
+    merged = merge.effective(layers)
+    return {"config": merged, "explain": merge.explain(layers)} if explained else merged
 
 
 def _layers(session: Session, agent: Agent) -> Any:

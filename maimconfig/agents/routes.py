@@ -145,11 +145,9 @@ def get_effective_config(query: dict[str, Any], agent_id: str) -> Any:
     value and the layer that it comes from.
     """
     agent = _agent(agent_id)
-    merged = config_service.effective(session(), agent)
-    if query["explain"]:
-        merged = {"config": merged, "explain": config_service.explain(session(), agent)}
-    content_etag(merged)
-    return merged
+    found = config_service.effective(session(), agent, explained=query["explain"])
+    content_etag(found)
+    return found
 
 
 @blp.get("/<id:agent_id>/config/versions", errors=UNKNOWN)

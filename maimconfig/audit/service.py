@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import or_, select
 
 from maimconfig import clock
@@ -34,7 +35,12 @@ def record(
             kept.
     """
     if before is not None and after is not None:
-        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        changed = [
+            key
+            for key in {**before, **after}
+            # As they are stored: 1, 1.0 and True are three values.
+            if orjson.dumps(before.get(key)) != orjson.dumps(after.get(key))
+        ]
         before = {key: before.get(key) for key in changed}
         after = {key: after.get(key) for key in changed}
     session.add(

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from maimconfig import logs
 from maimconfig.db import lifecycle, migrations
 from maimconfig.db.session import Database
-from maimconfig.security.vault import Vault
+from maimconfig.runtime import open_vault
 from maimconfig.settings import Settings, load_settings
 
 T = TypeVar("T")
@@ -27,8 +27,7 @@ def db() -> None:
 def upgrade() -> None:
     """Bring the schema to this version's; may be run again, and by several at once."""
     settings, database = _open()
-    vault = Vault.open(settings.instance, settings.secret_key, settings.previous_secret_keys)
-    lifecycle.prepare(database, vault, auto_migrate=True)
+    lifecycle.prepare(database, open_vault(settings), auto_migrate=True)
     _say_current(database)
 
 

@@ -11,10 +11,12 @@ import click
 import structlog
 
 from maimconfig import logs
+from maimconfig.db.lifecycle import StartError
 from maimconfig.planes import PLANES, Plane
-from maimconfig.serving import Bind, Planes, run
+from maimconfig.serving import Bind, Planes, ServeError, run
 from maimconfig.setting_types import is_loopback
 from maimconfig.settings import Settings, SettingsError, load_settings
+from maimconfig.system.catalogue import CatalogueError
 
 log = structlog.get_logger(__name__)
 
@@ -78,8 +80,11 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
     from maimconfig.runtime import Runtime
     from maimconfig.users.bootstrap import make_first_admin
 
-    runtime = Runtime.open(settings, auto_migrate=auto_migrate)
-    make_first_admin(runtime)
+    try:
+        runtime = Runtime.open(settings, auto_migrate=auto_migrate)
+        make_first_admin(runtime)
+    except (StartError, CatalogueError) as error:
+        raise ServeError(str(error)) from error
 
     def drain() -> None:
         runtime.draining = True

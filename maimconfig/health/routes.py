@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from maimconfig import __version__
-from maimconfig.db import migrations
+from maimconfig.db import lifecycle, migrations
 from maimconfig.health import schemas
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import current, runtime
@@ -91,9 +91,14 @@ def get_info() -> dict[str, Any]:
 def _not_ready() -> str | None:
     if runtime().draining:
         return "shutting down"
+    database = runtime().database
     try:
-        if migrations.matches(runtime().database):
-            return None
+        if not migrations.matches(database):
+            return "the schema is not this version's: run `maimconfig db upgrade`"
+        # At the start there may have been no database to compare the secret with.
+        lifecycle.verify_secret(database, runtime().vault)
     except (DBAPIError, PoolTimeout):
         return "the database does not answer"
-    return "the schema is not this version's: run `maimconfig db upgrade`"
+    except lifecycle.StartError:
+        return "the database was set up with another master secret"
+    return None

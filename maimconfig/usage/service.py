@@ -21,7 +21,7 @@ from maimconfig.usage.models import UsageRecord
 MAX_TOKENS = 2**53
 MAX_COST = 10**9
 _DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:e[+-]?[0-9]{1,3})?")
-ERROR_STATUSES = frozenset({"error", "failed", "failure"})
+ERROR_STATUSES = ("error", "failed", "failure")
 
 
 def log(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, select, text
 
-from maimconfig.db import migrations
+from maimconfig.db import engine, migrations
 from maimconfig.db.all_models import metadata
 from maimconfig.db.session import Database
 from maimconfig.templates.builtin import BUILTIN_TEMPLATES
 from maimconfig.templates.models import AgentTemplate
+from tests.servers.mariadb import connect
 
 _UPGRADE = """
 import sys
@@ -102,3 +106,106 @@ def test_head_is_a_file() -> None:
     """The newest revision has a file that says so."""
     (file,) = (Path(migrations.__file__).parent / "versions").glob(f"{migrations.head()}_*.py")
     assert f'revision = "{migrations.head()}"' in file.read_text()
+
+
+# Whatever belongs to a tenant or an agent, and what it takes to make a row of it.
+_OWNED = {
+    "agent_activity": "(agent_id, tenant_id, last_seen_at, expires_at, ttl_seconds) "
+    "VALUES ('agent_1', 'tenant_1', '2026-01-01', '2026-01-01', 1)",
+    "agent_config_versions": "(agent_id, version, tenant_id, action, actor, changes, config, "
+    "created_at) VALUES ('agent_1', 1, 'tenant_1', 'create', 'x', '[]', '{}', '2026-01-01')",
+    "agent_tags": "(agent_id, tag, tenant_id) VALUES ('agent_1', 'x', 'tenant_1')",
+    "api_keys": "(id, tenant_id, agent_id, name, sealed_secret, permissions, status, allowed_ips, "
+    "usage_count, revision, created_at, updated_at) VALUES ('key_1', 'tenant_1', 'agent_1', 'x', "
+    "'x', '[]', 'active', '[]', 0, 1, '2026-01-01', '2026-01-01')",
+    "api_key_secrets": "(secret_hash, api_key_id, sealed_secret) VALUES ('x', 'key_1', 'x')",
+    "plugin_settings": "(scope_id, plugin_name, tenant_id, agent_id, enabled, config, created_at, "
+    "updated_at) VALUES ('agent_1', 'x', 'tenant_1', 'agent_1', 1, '{}', '2026-01-01', "
+    "'2026-01-01')",
+}
+_OF_THE_TENANT = {
+    "agent_templates": "(id, tenant_id, scope, name, tags, config, is_builtin, revision, "
+    "created_at, updated_at) VALUES ('tmpl_1', 'tenant_1', 'tenant_1', 'x', '[]', '{}', 0, 1, "
+    "'2026-01-01', '2026-01-01')",
+    "agents": "(id, tenant_id, name, folded_name, template_id, config, tags, status, "
+    "config_version, revision, created_at, updated_at) VALUES ('agent_1', 'tenant_1', 'x', 'x', "
+    "'tmpl_1', '{}', '[]', 'active', 1, 1, '2026-01-01', '2026-01-01')",
+    "usage_records": "(id, tenant_id, action, tokens_in, tokens_out, cost, is_error, details, "
+    "moment, day, hour) VALUES ('usage_1', 'tenant_1', 'x', 0, 0, 0, 0, '{}', '2026-01-01', "
+    "'2026-01-01', '2026-01-01T00')",
+}
+_TENANT = (
+    "INSERT INTO tenants (id, tenant_name, folded_name, tenant_type, tenant_config, "
+    "permission_groups, status, agent_count, api_key_count, revision, created_at, updated_at) "
+    "VALUES ('tenant_1', 'x', 'x', 'personal', '{}', '{}', 'active', 0, 0, 1, '2026-01-01', "
+    "'2026-01-01')"
+)
+
+
+@pytest.mark.parametrize(
+    ("owner", "gone"),
+    [("agents", {*_OWNED}), ("tenants", {*_OWNED, *_OF_THE_TENANT})],
+)
+def test_cascades(database: Database, owner: str, gone: set[str]) -> None:
+    """What belongs to a tenant or an agent goes with it, by the database's own doing."""
+    migrations.upgrade(database)
+    rows = {**_OF_THE_TENANT, **_OWNED}
+    with database.writer.begin() as connection:
+        for statement in (_TENANT, *(f"INSERT INTO {name} {row}" for name, row in rows.items())):
+            connection.execute(text(statement))
+        connection.execute(text(f"DELETE FROM {owner} WHERE id IN ('tenant_1', 'agent_1')"))
+        left = {
+            name
+            for name in rows
+            if connection.scalar(text(f"SELECT COUNT(*) FROM {name} WHERE {_mine(name)}"))
+        }
+    assert left == set(rows) - gone
+
+
+def test_everything_owned_cascades() -> None:
+    """No table that belongs to a tenant or an agent is missing above."""
+    owned = {
+        table.name
+        for table in metadata.tables.values()
+        for key in table.foreign_keys
+        if key.column.table.name in ("tenants", "agents", "api_keys")
+    }
+    assert owned == {*_OWNED, *_OF_THE_TENANT}
+
+
+def _mine(table: str) -> str:
+    return {"api_key_secrets": "api_key_id = 'key_1'"}.get(table, "tenant_id = 'tenant_1'")
+
+
+def test_waits_its_turn(
+    mysql_server_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runner waits for the one before it longer than the network's time-out."""
+    if database.is_sqlite:
+        held = contextlib.closing(Path(f"{database.url.database}.lock").open("w"))
+    else:
+        held = contextlib.closing(connect(mysql_server_url))
+    monkeypatch.setattr(engine, "NETWORK_TIMEOUT_SECONDS", 1)
+    impatient = Database(database.url, pool_size=2, synchronous="NORMAL")
+    failures: list[BaseException] = []
+
+    def upgrade() -> None:
+        try:
+            migrations.upgrade(impatient)
+        except BaseException as error:
+            failures.append(error)
+
+    with held as holder:
+        if database.is_sqlite:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+        else:
+            holder.cursor().execute("SELECT GET_LOCK(%s, 0)", (migrations.LOCK_NAME,))
+        waiting = threading.Thread(target=upgrade)
+        waiting.start()
+        waiting.join(2.5)
+        assert waiting.is_alive(), failures
+        assert migrations.current(database) is None
+    waiting.join(60)
+    assert failures == []
+    assert migrations.matches(database)
+    impatient.dispose()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, text, update
 
-from maimconfig.db.session import MAX_ATTEMPTS, Session
-from maimconfig.http.errors import DatabaseUnavailable, TenantNotFound
+from maimconfig.db.session import Session
+from maimconfig.http.errors import TenantNotFound
 from maimconfig.runtime import Runtime
 from maimconfig.tenants.models import Tenant
 
@@ -97,52 +96,6 @@ def _describe(session: Session, name: str) -> None:
         .where(Tenant.tenant_name == name)
         .values(description=threading.current_thread().name)
     )
-
-
-def test_gives_up(runtime: Runtime, migrated_database_url: str) -> None:
-    """A unit whose conflict does not pass is tried 3 times and then is 503, with nothing done."""
-    if runtime.database.is_sqlite:
-        _gives_up_on_sqlite(runtime)
-    else:
-        _gives_up_on_mysql(runtime)
-    assert _names(runtime) == set()
-
-
-def _gives_up_on_sqlite(runtime: Runtime) -> None:
-    blocker = sqlite3.connect(str(runtime.database.url.database), isolation_level=None)
-    runtime.read(lambda session: session.execute(select(Tenant.id)))
-    blocker.execute("BEGIN IMMEDIATE")
-    attempts = []
-
-    def work(session: Session) -> None:
-        attempts.append(1)
-        session.execute(text("PRAGMA busy_timeout = 1"))
-        _tenant(session, "late")
-        session.flush()
-
-    try:
-        with pytest.raises(DatabaseUnavailable):
-            runtime.write(work)
-    finally:
-        blocker.execute("ROLLBACK")
-        blocker.close()
-        runtime.database.writer.dispose()
-    assert len(attempts) == MAX_ATTEMPTS
-
-
-def _gives_up_on_mysql(runtime: Runtime) -> None:
-    attempts = []
-
-    def work(session: Session) -> None:
-        attempts.append(1)
-        _tenant(session, "late")
-        session.flush()
-        # What a deadlock's victim gets (1213), from the server itself.
-        session.execute(text("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"))
-
-    with pytest.raises(DatabaseUnavailable):
-        runtime.write(work)
-    assert len(attempts) == MAX_ATTEMPTS
 
 
 def test_killed_connections(runtime: Runtime, migrated_database_url: str) -> None:

@@ -89,6 +89,7 @@ class LiveService:
                 [sys.executable, "-m", "maimconfig", "serve", *self._arguments],
                 cwd=self.instance.parent,
                 env=self._env,
+                preexec_fn=_heed_signals,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -143,3 +144,9 @@ class LiveService:
         urls = dict(line.split() for line in lines if line)
         assert urls.keys() == set(self._planes), f"the service isn't ready: {lines}\n{self.log}"
         return urls
+
+
+def _heed_signals() -> None:
+    """Undo what a background job or nohup made the tests themselves ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

@@ -42,6 +42,12 @@ def lives(pid: int) -> bool:
     return state(pid) not in ("", "Z")
 
 
+def heed_signals() -> None:
+    """Undo what a background job or nohup made the tests themselves ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Toy:
     """A running toy service."""
 
@@ -51,6 +57,7 @@ class Toy:
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / script), json.dumps({"notes": str(notes), **options})],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            preexec_fn=heed_signals,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,0 +1,48 @@
+"""The `maimconfig` command, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+LIMIT_SECONDS = 120
+_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "COV", "PYTHON")
+
+
+def environment(instance: Path, **settings: str) -> dict[str, str]:
+    """Variables with these settings and no other."""
+    kept = {name: text for name, text in os.environ.items() if name.startswith(_KEPT)}
+    return {**kept, "MAIMCONFIG_INSTANCE": str(instance), **settings}
+
+
+def maimconfig(
+    *arguments: str, instance: Path, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "maimconfig", *arguments],
+        env=environment(instance, **settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+
+
+def succeeds(*arguments: str, instance: Path, **settings: str) -> str:
+    """What a command that succeeds writes to stdout."""
+    done = maimconfig(*arguments, instance=instance, **settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fails(*arguments: str, instance: Path, **settings: str) -> str:
+    """The one sentence with which a command ends that can't do its work."""
+    done = maimconfig(*arguments, instance=instance, **settings)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert done.stderr.startswith("maimconfig: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.removeprefix("maimconfig: ").rstrip("\n")

@@ -1,0 +1,45 @@
+"""The command itself: what it's called, what it can do, and how it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maimconfig import __version__
+from tests.cli.command import maimconfig, succeeds
+
+COMMANDS = ("serve", "db", "rotate-secret", "settings")
+
+
+def test_version(tmp_path: Path) -> None:
+    """`--version` tells the package's version."""
+    assert succeeds("--version", instance=tmp_path) == f"maimconfig, version {__version__}\n"
+
+
+def test_help(tmp_path: Path) -> None:
+    """`--help` lists the commands, each with what it does."""
+    lines = succeeds("--help", instance=tmp_path).splitlines()
+    for command in COMMANDS:
+        (line,) = (line.split() for line in lines if line.split()[:1] == [command])
+        assert len(line) > 2
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "db upgrade", "db current", "db check"])
+def test_help_of_a_command(tmp_path: Path, command: str) -> None:
+    """Each command tells its own options, touching nothing."""
+    text = succeeds(*command.split(), "--help", instance=tmp_path / "instance")
+    assert text.startswith(f"Usage: maimconfig {command} ")
+    assert not (tmp_path / "instance").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serv"], ["serve", "--workers", "0"], ["serve", "--plane", "private"], ["db", "x"]],
+)
+def test_unknown(tmp_path: Path, arguments: list[str]) -> None:
+    """What a command doesn't know is refused with a hint at its usage and exit code 2."""
+    done = maimconfig(*arguments, instance=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: maimconfig ")
+    assert "Error: " in done.stderr

@@ -1,0 +1,187 @@
+"""Foreign ids look unknown: what one tenant may name of another is nothing."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests import factories
+from tests.api import Api
+
+# Fields whose names end like an id's but that name nothing of this service, or no other's object.
+FREE = {"owner_id", "user_id"}
+# A clone goes where the caller says: that is what its tenant_id is for.
+MEANT = {("POST", "/api/v2/agents/{agent_id}/clone", "tenant_id")}
+UNKNOWN = {"tenant_id": "tenant_nope", "agent_id": "agent_nope", "template_id": "tmpl_nope",
+           "api_key_id": "key_nope", "resource": "agent_nope"}  # fmt: skip
+# What bodies and queries must have besides ids.
+NEEDED = {"name": "a name", "ttl_seconds": 60, "plugin_name": "p", "enabled": True,
+          "action": "chat", "config": {}, "version": 1, "to": 1}  # fmt: skip
+
+
+class Combination(NamedTuple):
+    """An operation that is given an object of one tenant together with one of another.
+
+    Attributes:
+        method, path: of the operation.
+        anchor: the field that names the own object.
+        field: the field that names the other's.
+    """
+
+    method: str
+    path: str
+    anchor: str
+    field: str
+
+
+class World:
+    """Objects of a tenant, by the fields that name them."""
+
+    def __init__(self, api: Api) -> None:
+        tenant = factories.tenant(api)["id"]
+        template = factories.template(api, tenant_id=tenant)["id"]
+        agent = factories.agent(api, tenant, template_id=template)
+        key = factories.api_key(api, agent)
+        factories.plugin_setting(api, tenant, agent["id"], plugin_name="p")
+        factories.usage(api, tenant, agent_id=agent["id"])
+        self.ids = {
+            "tenant_id": tenant,
+            "agent_id": agent["id"],
+            "template_id": template,
+            "api_key_id": key["id"],
+            "resource": agent["id"],
+        }
+
+
+def ids_of(names: Any) -> list[str]:
+    """Those of the fields that name an object."""
+    return [name for name in names if name in UNKNOWN and name not in FREE]
+
+
+def parts_of(operation: dict[str, Any], spec: dict[str, Any]) -> tuple[list[str], dict, dict]:
+    """The names in an operation's path, and its query's and its body's fields by whether they
+    are required."""
+    parameters = operation.get("parameters", [])
+    in_path = [one["name"] for one in parameters if one["in"] == "path"]
+    query = {one["name"]: one.get("required", False) for one in parameters if one["in"] == "query"}
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    if "$ref" in schema:
+        schema = spec["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    required = schema.get("required", [])
+    return in_path, query, {name: name in required for name in schema.get("properties", {})}
+
+
+def combinations(spec: dict[str, Any]) -> list[Combination]:
+    """Every way to name an own and a foreign object in one call, by the OpenAPI document."""
+    found = []
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            if method not in ("get", "post", "put", "delete"):
+                continue
+            shared = {"parameters": [*item.get("parameters", []), *operation.get("parameters", [])]}
+            in_path, query, body = parts_of({**operation, **shared}, spec)
+            fields = [*ids_of(in_path), *ids_of(query), *ids_of(body)]
+            if len(fields) < 2:
+                continue
+            anchor = fields[0] if in_path else "tenant_id"
+            found += [
+                Combination(method.upper(), path, anchor, field)
+                for field in fields
+                if field != anchor
+            ]
+    return found
+
+
+def call(api: Api, case: Combination, ids: dict[str, str]) -> TestResponse:
+    """The operation with these ids and else only what it needs."""
+    item = api.spec["paths"][case.path]
+    operation = item[case.method.lower()]
+    shared = {"parameters": [*item.get("parameters", []), *operation.get("parameters", [])]}
+    in_path, query, body = parts_of({**operation, **shared}, api.spec)
+    given = {case.anchor, case.field}
+    path = case.path
+    for name in in_path:
+        path = path.replace(f"{{{name}}}", ids[name])
+
+    def filled(fields: dict[str, bool]) -> dict[str, Any]:
+        wanted = {name for name, required in fields.items() if required} | (given & set(fields))
+        return {name: ids.get(name, NEEDED.get(name)) for name in wanted}
+
+    options: dict[str, Any] = {"query_string": filled(query)}
+    if case.method in ("POST", "PUT"):
+        options["json"] = filled(body)
+    return api.call(case.method, path, **options)
+
+
+def told(answer: TestResponse) -> tuple[int, Any]:
+    """Status and body of an answer, without what is different each time."""
+    body = answer.get_json(silent=True)
+    if isinstance(body, dict):
+        body = {
+            name: value
+            for name, value in body.items()
+            if name not in ("request_id", "timestamp", "execution_time")
+        }
+    return answer.status_code, body
+
+
+def test_the_walk_finds_them(api: Api) -> None:
+    """The document is walked for real: it has the combinations that are known."""
+    found = {(case.method, case.path, case.field) for case in combinations(api.spec)}
+    assert found >= {
+        ("POST", "/api/v2/agents", "template_id"),
+        ("PUT", "/api/v2/agents/{agent_id}", "template_id"),
+        ("POST", "/api/v2/api-keys", "agent_id"),
+        ("GET", "/api/v2/api-keys", "agent_id"),
+        ("PUT", "/api/v2/agent-activity", "agent_id"),
+        ("GET", "/api/v1/plugins/settings", "agent_id"),
+        ("POST", "/api/v1/plugins/settings", "agent_id"),
+        ("DELETE", "/api/v1/plugins/settings", "agent_id"),
+        ("POST", "/api/v1/usage/log", "agent_id"),
+        ("GET", "/api/v2/audit-logs", "resource"),
+        *MEANT,
+    }
+
+
+def test_every_id_is_known_to_this_test(api: Api) -> None:
+    """No operation takes an id that the test doesn't try."""
+    names = set()
+    for item in api.spec["paths"].values():
+        for method in ("get", "post", "put", "delete"):
+            if method in item:
+                in_path, query, body = parts_of(item[method], api.spec)
+                names |= {name for name in (*in_path, *query, *body) if name.endswith("_id")}
+    assert names <= UNKNOWN.keys() | FREE
+
+
+def test_foreign_looks_unknown(api: Api) -> None:
+    """Whatever is asked with another tenant's id answers as if that id were unknown."""
+    mine, other = World(api), World(api)
+    before = [api.data(api.get(f"/api/v2/agents/{one.ids['agent_id']}")) for one in (mine, other)]
+    differing = {}
+    for case in combinations(api.spec):
+        if (case.method, case.path, case.field) in MEANT:
+            continue
+        foreign = call(api, case, {**mine.ids, case.field: other.ids[case.field]})
+        unknown = call(api, case, {**mine.ids, case.field: UNKNOWN[case.field]})
+        if told(foreign) != told(unknown):
+            differing[case] = told(foreign), told(unknown)
+        assert foreign.status_code < 500
+    assert differing == {}
+    after = [api.data(api.get(f"/api/v2/agents/{one.ids['agent_id']}")) for one in (mine, other)]
+    assert after == before
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_own_is_found(own: bool, api: Api) -> None:
+    """The same calls with the own id give another answer: the comparison proves something."""
+    mine, other = World(api), World(api)
+    ids = mine.ids if own else other.ids
+    query = {"tenant_id": mine.ids["tenant_id"], "agent_id": ids["agent_id"]}
+    answer = api.get("/api/v1/plugins/settings", query_string=query)
+    assert answer.status_code == (200 if own else 404)
+    keys = api.data(api.get("/api/v2/api-keys", query_string=query))["items"]
+    assert len(keys) == (1 if own else 0)
