@@ -129,9 +129,9 @@ def test_anothers_ids(public: Api, api: Api) -> None:
     """Every operation called with another's ids answers as with unknown ones: same status, code
     and body; and what it names is as it was."""
     alice, bob = users.person(public), users.person(public)
-    theirs = objects_of(alice)
+    theirs = objects_of(alice, api)
     unknown = {name: f"{value.partition('_')[0]}_unknown" for name, value in theirs.items()}
-    before = everything(api)
+    before = everything(alice, api)
     walked = 0
     for operation in operations(public.app, "public"):
         if operation.rule.startswith("/api/v1/admin"):
@@ -141,11 +141,11 @@ def test_anothers_ids(public: Api, api: Api) -> None:
             assert found == nothing, operation
             assert found[0] == 404, operation
             walked += 1
-    assert walked >= 11
-    assert everything(api) == before
+    assert walked >= 12
+    assert everything(alice, api) == before
 
 
-def objects_of(who: Person) -> dict[str, str]:
+def objects_of(who: Person, api: Api) -> dict[str, str]:
     """The ids of somebody's objects, by the names that operations give them."""
     agent = who.made("/api/v1/agents/", {"name": "a"})
     key = who.made(f"/api/v1/agents/{agent['id']}/api_keys", {"name": "k"})
@@ -153,7 +153,7 @@ def objects_of(who: Person) -> dict[str, str]:
         "agent_id": agent["id"],
         "key_id": key["id"],
         "tenant_id": agent["tenant_id"],
-        "template_id": "tmpl_1",
+        "template_id": factories.template(api, tenant_id=agent["tenant_id"])["id"],
     }
 
 
@@ -173,10 +173,11 @@ def calls(operation: Operation) -> Iterator[Call]:
             "query_string": {"agent_id": ids["agent_id"], "plugin_name": "p"},
         }
     elif where == "POST /api/v1/agents/":
-        yield lambda ids: {
-            "path": operation.rule,
-            "json": {**body, "tenant_id": ids["tenant_id"]},
-        }
+        for name in ("tenant_id", "template_id"):
+            yield lambda ids, name=name: {
+                "path": operation.rule,
+                "json": {**body, name: ids[name]},
+            }
 
 
 def tell(who: Person, method: str, call: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -186,8 +187,9 @@ def tell(who: Person, method: str, call: dict[str, Any]) -> tuple[int, dict[str,
     return answer.status_code, {k: body[k] for k in body.keys() - {"timestamp", "request_id"}}
 
 
-def everything(api: Api) -> list[Any]:
-    """All tenants, agents, keys and changes that there are."""
-    paths = ("tenants", "agents", "api-keys")
-    listed = [api.data(api.get(f"/api/v2/{path}"))["items"] for path in paths]
-    return [*listed, len(factories.audit_entries(api))]
+def everything(who: Person, api: Api) -> list[Any]:
+    """All that somebody has, and how many changes were made by anybody."""
+    (agent,) = who.found("/api/v1/agents/")
+    keys = who.found(f"/api/v1/agents/{agent['id']}/api_keys")
+    settings = who.found("/api/v1/plugins/settings", query_string={"agent_id": agent["id"]})
+    return [agent, keys, settings, len(factories.audit_entries(api))]
