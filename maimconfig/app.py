@@ -6,6 +6,7 @@ from flask import Flask
 
 from maimconfig.http.access import init_access
 from maimconfig.http.application import Application
+from maimconfig.http.browsers import init_browser_headers
 from maimconfig.http.context import init_context
 from maimconfig.http.error_handlers import init_error_handlers
 from maimconfig.http.openapi import init_openapi
@@ -25,9 +26,10 @@ def create_app(plane: Plane, runtime: Runtime | None = None) -> Flask:
     runtime = runtime or Runtime.open(load_settings())
     app = Application(max_body_bytes=runtime.settings.max_body_bytes)
     init_context(app, runtime, plane)
-    init_access(app, plane, runtime.settings.internal_token)
+    init_browser_headers(app, runtime.settings.cors_origins if plane == "public" else ())
     init_error_handlers(app)
     api = init_openapi(app, plane)
     for mount in mounts_of(plane):
         api.register_blueprint(mount.blueprint())
+    init_access(app, plane, runtime.settings.internal_token)
     return app

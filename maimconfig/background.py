@@ -78,6 +78,7 @@ class Background:
         from maimconfig.api_keys.service import forget_retired
         from maimconfig.http.idempotency import forget_expired
         from maimconfig.rate_limits.service import forget_old
+        from maimconfig.users.sessions import forget_expired as forget_expired_sessions
 
-        for work in (forget_expired, forget_retired, forget_old):
+        for work in (forget_expired, forget_retired, forget_old, forget_expired_sessions):
             self._runtime.write(work)

@@ -1,20 +1,40 @@
 """The one table: which blueprint is on which plane, and what the caller must show.
 
-Nothing is mounted without a row: the public plane can't become a way into the internal one.
+Nothing is mounted without a row, and no operation is reached without an entry: the public plane
+can't become a way into the internal one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Literal
 
 from flask_smorest import Blueprint
 
 Plane = Literal["internal", "public"]
-Access = Literal["network", "open"]
 
 PLANES: tuple[Plane, ...] = ("internal", "public")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a caller must show.
+
+    Attributes:
+        kind: `network` is nothing but being on the trusted network (and the internal token
+            where one is set), `open` is nothing, `login` is an access token.
+        permission: that the user's role must have.
+    """
+
+    kind: Literal["network", "open", "login"]
+    permission: str | None = None
+
+
+NETWORK = Access("network")
+OPEN = Access("open")
+LOGIN = Access("login")
 
 
 @dataclass(frozen=True)
@@ -23,12 +43,13 @@ class Mount:
 
     Attributes:
         module: where the blueprint is, as `package.module:name`.
-        access: by plane, what the caller must show; `network` is nothing but being on the
-            trusted network (and the internal token where one is set), `open` is nothing.
+        access: by plane, for every operation that `operations` doesn't name.
+        operations: by view, where it differs; the same on every plane.
     """
 
     module: str
-    access: dict[Plane, Access]
+    access: Mapping[Plane, Access]
+    operations: Mapping[str, Access] = field(default_factory=dict)
 
     def blueprint(self) -> Blueprint:
         """The blueprint itself."""
@@ -36,20 +57,56 @@ class Mount:
         found: Blueprint = getattr(import_module(module), name)
         return found
 
+    def access_of(self, view: str, plane: Plane) -> Access:
+        """What a caller of a view must show."""
+        return self.operations.get(view, self.access[plane])
+
+
+def _permission(name: str) -> Access:
+    return Access("login", name)
+
+
+_INTERNAL: Mapping[Plane, Access] = {"internal": NETWORK}
+_OPEN: Mapping[Plane, Access] = {"internal": OPEN, "public": OPEN}
+_LOGIN: Mapping[Plane, Access] = {"internal": LOGIN, "public": LOGIN}
 
 MOUNTS: tuple[Mount, ...] = (
-    Mount("maimconfig.health.routes:blp", {"internal": "open", "public": "open"}),
-    Mount("maimconfig.tenants.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.agents.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.templates.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.api_keys.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.key_checks.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.activity.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.plugins.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.usage.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.usage.routes:log_blp", {"internal": "network"}),
-    Mount("maimconfig.audit.routes:blp", {"internal": "network"}),
-    Mount("maimconfig.system.routes:blp", {"internal": "network"}),
+    Mount("maimconfig.health.routes:blp", _OPEN),
+    Mount("maimconfig.tenants.routes:blp", _INTERNAL),
+    Mount("maimconfig.agents.routes:blp", _INTERNAL),
+    Mount("maimconfig.templates.routes:blp", _INTERNAL),
+    Mount("maimconfig.api_keys.routes:blp", _INTERNAL),
+    Mount("maimconfig.key_checks.routes:blp", _INTERNAL),
+    Mount("maimconfig.activity.routes:blp", _INTERNAL),
+    Mount("maimconfig.plugins.routes:blp", _INTERNAL),
+    Mount("maimconfig.usage.routes:blp", _INTERNAL),
+    Mount("maimconfig.usage.routes:log_blp", _INTERNAL),
+    Mount("maimconfig.audit.routes:blp", _INTERNAL),
+    Mount("maimconfig.system.routes:blp", _INTERNAL),
+    Mount(
+        "maimconfig.users.routes:blp",
+        _LOGIN,
+        {"register": OPEN, "log_in": OPEN, "refresh": OPEN},
+    ),
+    Mount("maimconfig.agents.user_routes:blp", _LOGIN),
+    Mount("maimconfig.tenants.user_routes:blp", _LOGIN),
+    Mount("maimconfig.plugins.user_routes:blp", {"public": LOGIN}),
+    Mount("maimconfig.system.user_routes:blp", _LOGIN),
+    Mount(
+        "maimconfig.users.admin_routes:blp",
+        _LOGIN,
+        {
+            "list_users": _permission("user.read"),
+            "get_user": _permission("user.read"),
+            "create_user": _permission("user.create"),
+            "change_user": _permission("user.update"),
+            "change_status": _permission("user.update"),
+            "reset_password": _permission("user.update"),
+            "delete_user": _permission("user.delete"),
+            "get_dashboard": _permission("analytics.read"),
+            "get_user_analytics": _permission("analytics.read"),
+        },
+    ),
 )
 
 

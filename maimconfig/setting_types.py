@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ _DRIVERS = {
     "sqlite+pysqlite": "sqlite+pysqlite",
 }
 _MYSQL_DRIVERS = ("", "+pymysql", "+aiomysql", "+asyncmy", "+mysqldb", "+mysqlconnector")
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?\Z")
 
 # Values that documents and examples print; whoever copies one has no secret.
 _WELL_KNOWN = ("your-secret-key", "change-me", "changeme", "secret-key-here", "example")
@@ -120,6 +123,32 @@ def secret_keys(raw: Any) -> tuple[str, ...]:
     """Several master secrets, separated by commas, or a list of them."""
     keys = (secret_key(part) for part in _parts(raw))
     return tuple(key for key in keys if key)
+
+
+def origins(raw: Any) -> tuple[str, ...]:
+    """Web origins (scheme, host, port), separated by commas, or a list of them; never `*`."""
+    parts = raw if isinstance(raw, list) else str(raw).split(",")
+    found = tuple(part.strip().rstrip("/") for part in parts if part.strip())
+    for origin in found:
+        if not _ORIGIN.match(origin):
+            raise ValueError(f"{origin[:100]!r} is no origin such as https://chat.example.com")
+    return found
+
+
+def email(raw: Any) -> str | None:
+    """An e-mail address; empty is none."""
+    text = str(raw).strip()
+    if text and ("@" not in text[1:-1] or len(text) > 254):
+        raise ValueError("it is no e-mail address")
+    return text or None
+
+
+def password(raw: Any) -> str | None:
+    """A password of 8 to 128 characters; empty is none."""
+    text = str(raw)
+    if text and not 8 <= len(text) <= 128:
+        raise ValueError("it must have 8 to 128 characters")
+    return text or None
 
 
 def operator_provider(raw: Any) -> OperatorProvider:

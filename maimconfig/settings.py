@@ -166,6 +166,34 @@ class Settings:
         "API keys a tenant may have when its tenant_config.quotas says nothing.",
         shown_default="no limit",
     )
+    access_token_minutes: int = setting(
+        30, types.integer(1, 24 * 60), "How long an access token lasts, in minutes."
+    )
+    refresh_token_days: int = setting(
+        30, types.integer(1, 365), "How long an unused login session lasts, in days."
+    )
+    refresh_grace_seconds: int = setting(
+        10,
+        types.integer(0, 300),
+        "For how long a refresh whose answer was lost may be repeated, in seconds.",
+    )
+    login_attempts_per_minute: int = setting(
+        5,
+        types.integer(1, 1_000_000),
+        "Failed logins an account and an address may make in a minute; registrations an address.",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        (),
+        types.origins,
+        "Origins, separated by commas, whose pages may call the public plane.",
+        shown_default="none",
+    )
+    admin_email: str | None = setting(
+        None, types.email, "E-mail address of the first administrator, made at the first start."
+    )
+    admin_password: str | None = setting(
+        None, types.password, "Password of the first administrator.", secret=True
+    )
     system_models_path: Path | None = setting(
         None,
         types.path,

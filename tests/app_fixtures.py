@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from maimconfig import logs
 from maimconfig.app import create_app
+from maimconfig.planes import Plane
 from maimconfig.runtime import Runtime
 from maimconfig.setting_types import database_url
 from maimconfig.settings import Settings, load_settings
@@ -22,7 +25,13 @@ def settings(migrated_database_url: str, tmp_path_factory: pytest.TempPathFactor
     """Settings of a service on the migrated database, with everything else as it is by default."""
     instance = tmp_path_factory.mktemp("instance")
     bare = load_settings({"MAIMCONFIG_INSTANCE": str(instance)})
-    found = replace(bare, database_url=database_url(migrated_database_url), log_format="json")
+    found = replace(
+        bare,
+        database_url=database_url(migrated_database_url),
+        log_format="json",
+        # All tests call from one address; what throttles is tested with `public_with`.
+        login_attempts_per_minute=100_000,
+    )
     logs.configure(found)
     return found
 
@@ -37,12 +46,12 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
 
 @pytest.fixture(scope="session")
 def _internal_app(runtime: Runtime) -> Any:
-    return create_app("internal", runtime)
+    return _app("internal", runtime)
 
 
 @pytest.fixture(scope="session")
 def _public_app(runtime: Runtime) -> Any:
-    return create_app("public", runtime)
+    return _app("public", runtime)
 
 
 @pytest.fixture
@@ -58,17 +67,27 @@ def public(_public_app: Any) -> Api:
 
 
 @pytest.fixture
-def api_with(runtime: Runtime, settings: Settings) -> Iterator[Callable[..., Api]]:
+def api_with(_service_with: Callable[..., Runtime]) -> Callable[..., Api]:
     """Makes a caller of the internal plane of a service with other settings."""
-    opened: list[Runtime] = []
+    return lambda **changed: Api(_app("internal", _service_with(**changed)))
 
-    def make(**changed: Any) -> Api:
-        opened.append(Runtime.open(replace(settings, **changed)))
-        return Api(create_app("internal", opened[-1]))
 
-    yield make
-    for one in opened:
-        one.close()
+@pytest.fixture
+def public_with(_service_with: Callable[..., Runtime]) -> Callable[..., Api]:
+    """Makes a caller of the public plane of a service with other settings."""
+    return lambda **changed: Api(_app("public", _service_with(**changed)))
+
+
+@pytest.fixture
+def _service_with(runtime: Runtime, settings: Settings) -> Iterator[Callable[..., Runtime]]:
+    with contextlib.ExitStack() as ends:
+
+        def start(**changed: Any) -> Runtime:
+            opened = Runtime.open(replace(settings, **changed))
+            ends.callback(opened.close)
+            return opened
+
+        yield start
 
 
 @pytest.fixture
@@ -77,3 +96,9 @@ def instance_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "instance"
     folder.mkdir()
     return folder
+
+
+def _app(plane: Plane, runtime: Runtime) -> Flask:
+    app = create_app(plane, runtime)
+    app.extensions["tests.runtime"] = runtime
+    return app

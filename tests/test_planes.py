@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 
 from maimconfig.app import create_app
-from maimconfig.planes import MOUNTS, PLANES, mounts_of
+from maimconfig.planes import MOUNTS, OPEN, PLANES, Plane, mounts_of
 from maimconfig.runtime import Runtime
+from maimconfig.users.roles import PERMISSIONS
 from tests.api import Api
 from tests.db.opening import opened
 
@@ -67,6 +68,26 @@ def test_every_route_has_a_row(apps: dict[str, Flask], plane: str) -> None:
 
 
 @pytest.mark.parametrize("plane", PLANES)
+def test_every_operation_has_an_entry(apps: dict[str, Flask], plane: Plane) -> None:
+    """planes.py says of every operation of a plane what its caller must show."""
+    served = {mount.blueprint().name: mount for mount in mounts_of(plane)}
+    for rule in apps[plane].url_map.iter_rules():
+        blueprint, _, view = rule.endpoint.rpartition(".")
+        if rule.rule not in DOCUMENTS:
+            access = served[blueprint].access_of(view, plane)
+            assert access.kind in ("network", "open", "login"), rule
+            assert access.kind != "network" or plane == "internal", rule
+
+
+def test_named_operations_exist(apps: dict[str, Flask]) -> None:
+    """An operation that a row names is one of its blueprint: a slip of the pen would leave the
+    true one with less to show."""
+    for mount in MOUNTS:
+        for view in mount.operations:
+            assert f"{mount.blueprint().name}.{view}" in apps["internal"].view_functions
+
+
+@pytest.mark.parametrize("plane", PLANES)
 def test_documents_everywhere(apps: dict[str, Flask], plane: str) -> None:
     """Every plane has its documents."""
     assert rules(apps[plane]) >= DOCUMENTS
@@ -79,25 +100,67 @@ def test_rows_are_sound() -> None:
     for mount in MOUNTS:
         assert mount.access
         assert set(mount.access) <= set(PLANES)
-        assert set(mount.access.values()) <= {"network", "open"}
-    assert all(mount in mounts_of("internal") for mount in mounts_of("public"))
+        assert {access.kind for access in mount.access.values()} <= {"network", "open", "login"}
+        for access in (*mount.access.values(), *mount.operations.values()):
+            assert access.permission is None or access.kind == "login"
+            assert access.permission in (None, *PERMISSIONS)
 
 
 def test_network_access_is_internal() -> None:
     """What asks for nothing but being on the trusted network is never on the public plane."""
     for mount in mounts_of("public"):
-        assert mount.access["public"] != "network"
+        assert mount.access["public"].kind != "network"
+        assert "network" not in {access.kind for access in mount.operations.values()}
 
 
 def test_what_is_public(apps: dict[str, Flask]) -> None:
     """The public plane serves these paths and no other."""
+    users, agents = "/api/v1/admin/users", "/api/v1/agents"
     assert rules(apps["public"]) == DOCUMENTS | {
         "/",
         "/health",
         "/health/live",
         "/health/ready",
         "/info",
+        "/api/v1/auth/register",
+        "/api/v1/auth/login",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/logout",
+        "/api/v1/auth/logout-all",
+        "/api/v1/auth/me",
+        "/api/v1/auth/sessions",
+        "/api/v1/auth/change-password",
+        f"{agents}/",
+        f"{agents}/<id:agent_id>",
+        f"{agents}/<id:agent_id>/api_keys",
+        f"{agents}/<id:agent_id>/api_keys/<id:key_id>",
+        "/api/v1/tenants/",
+        "/api/v1/plugins/settings",
+        "/api/v1/system/models",
+        "/api/v1/system/bot-defaults",
+        users,
+        f"{users}/<id:user_id>",
+        f"{users}/<id:user_id>/status",
+        f"{users}/<id:user_id>/reset-password",
+        "/api/v1/admin/permissions",
+        "/api/v1/admin/analytics/dashboard",
+        "/api/v1/admin/analytics/users",
     }
+
+
+def test_open_operations() -> None:
+    """Without a login the public plane shows nothing but health, and lets people in."""
+    open_ones = {
+        view
+        for mount in mounts_of("public")
+        for view, access in mount.operations.items()
+        if access.kind == "open"
+    }
+    assert open_ones == {"register", "log_in", "refresh"}
+    whole = {
+        mount.blueprint().name for mount in mounts_of("public") if mount.access["public"] == OPEN
+    }
+    assert whole == {"service"}
 
 
 def internal_only(apps: dict[str, Flask]) -> list[str]:
@@ -113,7 +176,7 @@ def test_internal_paths_are_unknown_on_the_public_plane(apps: dict[str, Flask]) 
     public = Api(apps["public"])
     plain = public.error(public.get("/nowhere"), 404, "NOT_FOUND")
     paths = internal_only(apps)
-    assert len(paths) >= 30
+    assert len(paths) >= 29
     for path in paths:
         for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
             answer = public.client.open(path, method=method, json={"tenant_name": "t"})

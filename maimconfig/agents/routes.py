@@ -12,6 +12,7 @@ from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import content_etag, expected_revisions, revision_etag
 from maimconfig.http.context import note_tenant, session
 from maimconfig.http.pagination import Page, PageQuery, page_of
+from maimconfig.http.schema import changes_of
 
 blp = Blueprint(
     "agents",
@@ -75,8 +76,7 @@ def change_agent(payload: dict[str, Any], agent_id: str) -> Agent:
 
     A field that is null is emptied when it may be empty, and else left as it is.
     """
-    may_be_empty = {"description", "template_id"}
-    changes = {k: v for k, v in payload.items() if v is not None or k in may_be_empty}
+    changes = changes_of(payload, "description", "template_id")
     agent = service.change(session(), agent_id, changes, expected_revisions())
     note_tenant(agent.tenant_id)
     revision_etag(agent.revision)

@@ -85,6 +85,43 @@ class AgentOut(Schema):
         return configuration.shown(agent.config)
 
 
+class OwnAgentCreate(InputSchema):
+    """POST /api/v1/agents/"""
+
+    name = fields.Name(required=True, metadata={"example": "售后小麦"})
+    description = fields.String(allow_none=True, validate=fields.length(0, 5000))
+    template_id = fields.Id(allow_none=True)
+    config = fields.Object(allow_none=True, metadata={"example": CONFIG_EXAMPLE})
+    tags = _tags()
+    tenant_id = fields.Id(
+        allow_none=True, metadata={"description": "One of the caller's; the first if absent."}
+    )
+
+
+class OwnAgentsQuery(InputSchema):
+    """GET /api/v1/agents/"""
+
+    skip = fields.QueryInteger(load_default=0, validate=fields.between(0, 10**9))
+    limit = fields.QueryInteger(load_default=100, validate=fields.between(1, 100))
+
+
+class OwnAgentOut(Schema):
+    """An agent as its owner sees it; secrets in its configuration are masked."""
+
+    id = plain.String(required=True)
+    tenant_id = plain.String(required=True)
+    name = plain.String(required=True)
+    description = plain.String(required=True, allow_none=True)
+    config = plain.Function(
+        lambda agent: configuration.shown(agent.config),
+        required=True,
+        metadata={"type": "object"},
+    )
+    template_id = plain.String(required=True, allow_none=True)
+    status = plain.String(required=True)
+    tags = plain.List(plain.String(), required=True)
+
+
 class AgentDeleted(Schema):
     """What was deleted."""
 

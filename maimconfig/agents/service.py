@@ -26,6 +26,7 @@ from maimconfig.http.pagination import Page, paginate
 from maimconfig.i18n import Text
 from maimconfig.templates import service as templates
 from maimconfig.tenants import service as tenants
+from maimconfig.tenants.models import Tenant
 
 TAG_LENGTH = Text(
     f"长度必须在1到{MAX_TAG_LENGTH}之间", f"Length must be between 1 and {MAX_TAG_LENGTH}"
@@ -126,6 +127,35 @@ def locked(session: Session, agent_id: str, *, alone: bool = False) -> Agent:
     if agent is None:
         raise AgentNotFound
     return agent
+
+
+def owned(session: Session, owner_id: str, agent_id: str) -> Agent:
+    """An agent of one of a user's tenants.
+
+    Raises:
+        AgentNotFound: there is none, or it is somebody else's.
+    """
+    own = (
+        select(Agent)
+        .join(Tenant, Tenant.id == Agent.tenant_id)
+        .where(Agent.id == agent_id, Tenant.owner_id == owner_id)
+    )
+    agent = session.scalars(own).first()
+    if agent is None:
+        raise AgentNotFound
+    return agent
+
+
+def of_owner(session: Session, owner_id: str, *, skip: int, limit: int) -> Sequence[Agent]:
+    """The agents of all of a user's tenants, newest first."""
+    return session.scalars(
+        select(Agent)
+        .join(Tenant, Tenant.id == Agent.tenant_id)
+        .where(Tenant.owner_id == owner_id)
+        .order_by(Agent.created_at.desc(), Agent.id.desc())
+        .offset(skip)
+        .limit(limit)
+    ).all()
 
 
 def find(

@@ -12,6 +12,7 @@ from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
 from maimconfig.http.context import note_tenant, session
 from maimconfig.http.pagination import Page, page_of
+from maimconfig.http.schema import changes_of
 
 blp = Blueprint(
     "api-keys",
@@ -89,8 +90,7 @@ def change_key(payload: dict[str, Any], api_key_id: str) -> ApiKey:
     A field that is null is emptied when it may be empty, and else left as it is. The next check
     of the key, in every process, follows.
     """
-    may_be_empty = {"description", "expires_at", "rate_limit"}
-    changes = {k: v for k, v in payload.items() if v is not None or k in may_be_empty}
+    changes = changes_of(payload, "description", "expires_at", "rate_limit")
     permissions.check(changes.get("permissions"))
     key = _noted(service.change(session(), api_key_id, changes, expected_revisions()))
     _etag(key)

@@ -152,3 +152,37 @@ class KeyDeleted(Schema):
     id = plain.String(required=True)
     api_key_id = plain.String(required=True, attribute="id", dump_only=True)
     deleted_at = fields.Moment(required=True)
+
+
+class OwnKeyCreate(InputSchema):
+    """POST /api/v1/agents/{id}/api_keys"""
+
+    name = fields.Name(required=True, metadata={"example": "生产密钥"})
+    description = fields.String(allow_none=True, validate=fields.length(0, 5000))
+    permissions = plain.List(fields.String(), allow_none=True, metadata={"example": ["chat"]})
+    expires_at = fields.Moment(allow_none=True, validate=in_the_future)
+
+
+class OwnKeyOut(KeyOut):
+    """A key as the owner of its agent sees it."""
+
+    class Meta:
+        fields = (
+            "id",
+            "tenant_id",
+            "agent_id",
+            "name",
+            "description",
+            "api_key",
+            "permissions",
+            "status",
+            "created_at",
+            "last_used_at",
+            "expires_at",
+        )
+
+
+class NewOwnKeyOut(OwnKeyOut):
+    """A key with its secret in full, once."""
+
+    reveals = True

@@ -111,6 +111,12 @@ def find(
     return paginate(session, ApiKey, rows, page=page, page_size=page_size, total=total)
 
 
+def of_agent(session: Session, agent_id: str) -> Sequence[ApiKey]:
+    """The keys of an agent, newest first."""
+    own = select(ApiKey).where(ApiKey.agent_id == agent_id)
+    return session.scalars(own.order_by(ApiKey.created_at.desc(), ApiKey.id.desc())).all()
+
+
 def change(
     session: Session,
     key_id: str,

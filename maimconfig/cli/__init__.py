@@ -7,6 +7,7 @@ import sys
 import click
 
 from maimconfig import __version__
+from maimconfig.cli.create_admin import create_admin
 from maimconfig.cli.db import db
 from maimconfig.cli.secrets import rotate_secret
 from maimconfig.cli.serve import serve
@@ -23,7 +24,7 @@ def cli() -> None:
     """The control plane and chat backend of multi-tenant AI chatbots."""
 
 
-for command in (serve, db, rotate_secret, show_settings):
+for command in (serve, db, create_admin, rotate_secret, show_settings):
     cli.add_command(command)
 
 

@@ -78,9 +78,11 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
     """The apps of one process, over one runtime."""
     from maimconfig.app import create_app
     from maimconfig.runtime import Runtime
+    from maimconfig.users.bootstrap import make_first_admin
 
     try:
         runtime = Runtime.open(settings, auto_migrate=auto_migrate)
+        make_first_admin(runtime)
     except (StartError, CatalogueError) as error:
         raise ServeError(str(error)) from error
 

@@ -18,6 +18,7 @@ _MODULES = (
     "maimconfig.plugins.models",
     "maimconfig.usage.models",
     "maimconfig.audit.models",
+    "maimconfig.users.models",
 )
 
 for _module in _MODULES:

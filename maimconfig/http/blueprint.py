@@ -79,6 +79,7 @@ class Blueprint(flask_smorest.Blueprint):
         unit: Unit | None = None,
         creates: bool = False,
         etag: bool = False,
+        first: Callable[[], Any] | None = None,
         errors: Sequence[type[AppError]] = (),
         **options: Any,
     ) -> Callable[[View], View]:
@@ -90,6 +91,8 @@ class Blueprint(flask_smorest.Blueprint):
                 reads and everything else writes unless told otherwise.
             creates: an Idempotency-Key is honoured.
             etag: the view gives or checks an ETag (for the documents).
+            first: called before the unit of work begins, for what no transaction should wait for;
+                its result is `current().prepared`.
             errors: which the view raises (for the documents).
         """
         methods = options.get("methods", ["GET"])
@@ -105,19 +108,24 @@ class Blueprint(flask_smorest.Blueprint):
                 etag=etag,
                 database=kind != "none",
             )
-            mount(_in_unit(view, kind, creates))
+            mount(_in_unit(view, kind, creates, first))
             return view
 
         return decorator
 
 
-def _in_unit(view: Callable[..., Response], unit: Unit, creates: bool) -> Callable[..., Response]:
+def _in_unit(
+    view: Callable[..., Response], unit: Unit, creates: bool, first: Callable[[], Any] | None
+) -> Callable[..., Response]:
     @wraps(view)
     def run(**arguments: Any) -> Response:
+        if first is not None:
+            context.current().prepared = first()
+
         def work(session: Any) -> Response:
             context.current().session = session
             if creates:
-                return answer_once(session, "internal", lambda: view(**arguments))
+                return answer_once(session, session.actor.name, lambda: view(**arguments))
             return view(**arguments)
 
         try:

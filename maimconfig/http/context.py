@@ -7,14 +7,17 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from flask import Flask, Request, Response, g, request
 
 from maimconfig.db.session import Actor, Session
+from maimconfig.http.errors import TokenInvalid
 from maimconfig.i18n import Locale
 from maimconfig.runtime import Runtime
 from maimconfig.setting_types import Network
+from maimconfig.users.login import Login
 
 access_log = structlog.get_logger("maimconfig.access")
 
@@ -30,12 +33,25 @@ class Context:
         request_id: `req_` and 16 of [0-9a-f], or the caller's own X-Request-ID.
         tenant_id: whose request this is, as far as known.
         headers: for the answer, whatever it is.
+        login: who is asking, where an access token is needed.
+        prepared: what was made before the unit of work began.
         session: of the unit of work that the view runs in.
     """
 
-    __slots__ = ("_started", "headers", "plane", "request_id", "runtime", "session", "tenant_id")
+    __slots__ = (
+        "_started",
+        "headers",
+        "login",
+        "plane",
+        "prepared",
+        "request_id",
+        "runtime",
+        "session",
+        "tenant_id",
+    )
 
     session: Session
+    prepared: Any
 
     def __init__(self, runtime: Runtime, plane: str, inbound_id: str | None) -> None:
         self._started = time.perf_counter()
@@ -44,6 +60,7 @@ class Context:
         keep = inbound_id is not None and _INBOUND_ID.match(inbound_id)
         self.request_id = inbound_id if keep else f"req_{secrets.token_hex(8)}"
         self.tenant_id: str | None = None
+        self.login: Login | None = None
         self.headers = {"X-Request-ID": self.request_id}
 
     @property
@@ -95,9 +112,25 @@ def note_tenant(tenant_id: str | None) -> None:
     current().tenant_id = tenant_id
 
 
-def actor(name: str = "internal") -> Actor:
-    """Who acts, for the audit log."""
-    return Actor(name=name, address=client_address(), request_id=current().request_id)
+def note_login(login: Login) -> None:
+    """Remember who is asking."""
+    current().login = login
+
+
+def login() -> Login:
+    """Who is asking; for views that planes.py gives to logged-in users alone."""
+    found = current().login
+    if found is None:
+        raise TokenInvalid(internal="a view that needs a login was reached without one")
+    return found
+
+
+def actor() -> Actor:
+    """Who acts, for the audit log: a user's id, `internal`, or `anonymous` on the public plane."""
+    context = current()
+    outsider = "internal" if context.plane == "internal" else "anonymous"
+    name = context.login.user_id if context.login else outsider
+    return Actor(name=name, address=client_address(), request_id=context.request_id)
 
 
 def client_address() -> str:

@@ -7,8 +7,10 @@
     │   ├── KeyUnknown                 401  AUTH_005
     │   ├── KeyDisabledRefused         401  AUTH_004
     │   ├── KeyExpired                 401  AUTH_002
-    │   └── TokenInvalid               401  AUTH_006
+    │   ├── TokenInvalid               401  AUTH_006
+    │   └── LoginFailed                401  AUTH_007
     ├── Forbidden
+    │   ├── RoleForbidden              403  AUTH_008
     │   ├── AddressNotAllowed          403  AUTH_009
     │   ├── TenantNotActive            403  TENANT_003
     │   ├── TenantQuotaExceeded        403  TENANT_005
@@ -23,6 +25,7 @@
     │   ├── TemplateNotFound           404  AGENT_003
     │   ├── KeyNotFound                404  KEY_001
     │   ├── VersionNotFound            404  AGENT_001
+    │   ├── UserNotFound               404  USER_001
     │   ├── PluginSettingNotFound      404  NOT_FOUND
     │   └── ActivityUnknown            404  ACTIVITY_002
     ├── Conflict
@@ -30,7 +33,9 @@
     │   ├── AgentNameTaken             409  AGENT_002
     │   ├── KeyNameTaken               409  KEY_002
     │   ├── TemplateNameTaken          409  TEMPLATE_002
-    │   └── TemplateInUse              409  TEMPLATE_003
+    │   ├── TemplateInUse              409  TEMPLATE_003
+    │   ├── UserTaken                  409  USER_002
+    │   └── LastAdmin                  409  USER_003
     ├── MethodNotAllowed               405  METHOD_NOT_ALLOWED
     ├── PreconditionFailed             412  PRECONDITION_001
     ├── PayloadTooLarge                413  PAYLOAD_TOO_LARGE
@@ -43,7 +48,7 @@
     ├── RateLimited                    429  RATE_001
     ├── InternalError                  500  SYS_001
     ├── DatabaseUnavailable            503  SYS_002
-    └── ShuttingDown                   503  SYS_005
+    └── Busy                           503  SYS_005
 
 Raise means roll back. `text` is what people read, `reason` what exactly was wrong (both go to
 the caller), `internal` goes to the log alone. This module knows no HTTP library, so that
@@ -115,6 +120,10 @@ class TokenInvalid(Unauthenticated):
     text = Text("令牌缺失、无效或已过期", "Token missing, invalid or expired")
 
 
+class LoginFailed(Unauthenticated):
+    code, text = "AUTH_007", Text("用户名或密码错误", "Wrong username or password")
+
+
 class KeyUnknown(Unauthenticated):
     code, text = "AUTH_005", Text("API密钥不存在", "API key unknown")
 
@@ -129,6 +138,10 @@ class KeyExpired(Unauthenticated):
 
 class Forbidden(AppError):
     code, status, text = "FORBIDDEN", 403, Text("不允许", "Not allowed")
+
+
+class RoleForbidden(Forbidden):
+    code, text = "AUTH_008", Text("角色没有此权限", "Role lacks the permission")
 
 
 class AddressNotAllowed(Forbidden):
@@ -189,6 +202,10 @@ class KeyNotFound(NotFound):
     code, text = "KEY_001", Text("API密钥不存在", "API key id unknown")
 
 
+class UserNotFound(NotFound):
+    code, text = "USER_001", Text("用户不存在", "User unknown")
+
+
 class PluginSettingNotFound(NotFound):
     text = Text("插件配置不存在", "Plugin setting unknown")
 
@@ -223,6 +240,14 @@ class TemplateInUse(Conflict):
 
 class MethodNotAllowed(AppError):
     code, status, text = "METHOD_NOT_ALLOWED", 405, Text("不支持的方法", "Method not allowed")
+
+
+class UserTaken(Conflict):
+    code, text = "USER_002", Text("用户名或邮箱已被使用", "Username or email taken")
+
+
+class LastAdmin(Conflict):
+    code, text = "USER_003", Text("必须保留最后一个管理员", "The last admin must stay")
 
 
 class PreconditionFailed(AppError):
@@ -289,5 +314,8 @@ class DatabaseUnavailable(AppError):
         super().__init__(reason, headers={"Retry-After": "2"}, internal=internal)
 
 
-class ShuttingDown(AppError):
-    code, status, text = "SYS_005", 503, Text("服务正在关闭", "Shutting down")
+class Busy(AppError):
+    code, status, text = "SYS_005", 503, Text("服务繁忙，请稍后再试", "Too busy, try again later")
+
+    def __init__(self, reason: str | None = None, *, internal: str | None = None) -> None:
+        super().__init__(reason, headers={"Retry-After": "2"}, internal=internal)

@@ -41,32 +41,60 @@ class StrictParser:
 
     DEFAULT_VALIDATION_STATUS = 422
 
-    def use_args(self, schema: Schema, *, location: str, **_: Any) -> Callable[[View], View]:
+    def use_args(
+        self, schema: Schema, *, location: str, form: bool = False, **_: Any
+    ) -> Callable[[View], View]:
         """Decorate a view with what `schema` loads from `json` or `query`.
+
+        Args:
+            form: whether the body may be an HTML form too.
 
         Raises:
             Invalid: on the call, with every field that is wrong.
         """
-        load = {"json": _load_body, "query": _load_query}[location]
+        load = {"json": load_form_or_body if form else load_body, "query": load_query}[location]
 
         def decorator(view: View) -> View:
             @wraps(view)
             def run(*arguments: Any, **path: Any) -> Any:
-                try:
-                    loaded = load(schema)
-                except ValidationError as error:
-                    raise Invalid(details=flat(error.messages)) from error
-                return view(*arguments, loaded, **path)
+                return view(*arguments, load(schema), **path)
 
             return run
 
         return decorator
 
 
-def _load_body(schema: Schema) -> Any:
-    return schema.load(json_body(request))
+def load_body(schema: Schema) -> Any:
+    """What a schema loads from the JSON body.
+
+    Raises:
+        Invalid: with every field that is wrong.
+    """
+    return _loaded(schema, json_body(request))
 
 
-def _load_query(schema: Schema) -> Any:
-    # A query may carry what others need, such as a cache buster.
-    return schema.load(request.args.to_dict(), unknown=EXCLUDE)
+def load_form_or_body(schema: Schema) -> Any:
+    """What a schema loads from an HTML form or the JSON body.
+
+    Raises:
+        Invalid: with every field that is wrong.
+    """
+    if request.mimetype == "application/x-www-form-urlencoded":
+        return _loaded(schema, request.form.to_dict())
+    return load_body(schema)
+
+
+def load_query(schema: Schema) -> Any:
+    """What a schema loads from the query; what others put there besides is passed over.
+
+    Raises:
+        Invalid: with every field that is wrong.
+    """
+    return _loaded(schema, request.args.to_dict(), unknown=EXCLUDE)
+
+
+def _loaded(schema: Schema, data: Any, **options: Any) -> Any:
+    try:
+        return schema.load(data, **options)
+    except ValidationError as error:
+        raise Invalid(details=flat(error.messages)) from error

@@ -67,6 +67,13 @@ class TenantQuery(InputSchema):
     tenant_id = fields.Id(required=True)
 
 
+def changes_of(payload: Mapping[str, Any], *may_be_empty: str) -> dict[str, Any]:
+    """What a PUT changes: null empties a field that may be empty, and else leaves it as it is."""
+    return {
+        name: value for name, value in payload.items() if value is not None or name in may_be_empty
+    }
+
+
 def flat(messages: Any, path: str = "") -> dict[str, list[str]]:
     """marshmallow's nested messages as field path -> list of messages."""
     if isinstance(messages, Mapping):

@@ -36,3 +36,15 @@ class PluginOut(Schema):
     plugin_name = plain.String(required=True)
     enabled = plain.Boolean(required=True)
     config = fields.Object(required=True)
+
+
+class OwnPluginQuery(InputSchema):
+    """?agent_id="""
+
+    agent_id = fields.Id(required=True)
+
+
+class OwnPluginRemoval(OwnPluginQuery):
+    """DELETE /plugins/settings of one's own agent"""
+
+    plugin_name = fields.Name(required=True)

@@ -36,6 +36,8 @@ class MasterKey:
 
     id: str
     hashing: bytes = field(repr=False)
+    signing: bytes = field(repr=False)
+    refreshing: bytes = field(repr=False)
     cipher: AESGCM = field(repr=False)
 
     @classmethod
@@ -44,6 +46,8 @@ class MasterKey:
         return cls(
             id=_derive(secret, b"maimconfig key id", 4).hex(),
             hashing=_derive(secret, b"maimconfig api key hash", 32),
+            signing=_derive(secret, b"maimconfig access token", 32),
+            refreshing=_derive(secret, b"maimconfig refresh token", 32),
             cipher=AESGCM(_derive(secret, b"maimconfig encryption", 32)),
         )
 
@@ -138,6 +142,13 @@ class Vault:
     def key_hashes(self, api_key: str) -> list[str]:
         """The hashes under which an API key may be stored, one for each known secret."""
         return [_hash(key, api_key) for key in self._keys]
+
+    def key(self, key_id: str) -> MasterKey | None:
+        """The keys of a known master secret by its id; None when there is no such one."""
+        try:
+            return self._key(key_id)
+        except SecretUnknown:
+            return None
 
     def reload(self) -> bool:
         """Read the secret file again if it changed; whether it did."""

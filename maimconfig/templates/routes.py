@@ -10,6 +10,7 @@ from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
 from maimconfig.http.context import note_tenant, session
 from maimconfig.http.pagination import Page, page_of
+from maimconfig.http.schema import changes_of
 from maimconfig.templates import schemas, service
 from maimconfig.templates.models import AgentTemplate
 
@@ -67,8 +68,7 @@ def change_template(payload: dict[str, Any], template_id: str) -> AgentTemplate:
 
     A field that is null is emptied when it may be empty, and else left as it is.
     """
-    may_be_empty = {"description", "category"}
-    changes = {k: v for k, v in payload.items() if v is not None or k in may_be_empty}
+    changes = changes_of(payload, "description", "category")
     template = service.change(session(), template_id, changes, expected_revisions())
     revision_etag(template.revision)
     return template

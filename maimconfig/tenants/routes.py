@@ -15,6 +15,7 @@ from maimconfig.http.errors import (
     TenantTypeUnsupported,
 )
 from maimconfig.http.pagination import Page, page_of
+from maimconfig.http.schema import changes_of
 from maimconfig.tenants import schemas, service, stats
 from maimconfig.tenants.models import Tenant
 
@@ -64,8 +65,7 @@ def change_tenant(payload: dict[str, Any], tenant_id: str) -> Tenant:
     A field that is null is emptied when it may be empty, and else left as it is.
     """
     note_tenant(tenant_id)
-    may_be_empty = {"description", "contact_email"}
-    changes = {k: v for k, v in payload.items() if v is not None or k in may_be_empty}
+    changes = changes_of(payload, "description", "contact_email")
     tenant = service.change(session(), tenant_id, changes, expected_revisions())
     revision_etag(tenant.revision)
     return tenant

@@ -60,6 +60,15 @@ class TenantCreate(InputSchema):
     owner_id = fields.String(allow_none=True, validate=fields.length(1, 50))
 
 
+class OwnTenantCreate(InputSchema):
+    """POST /api/v1/tenants/"""
+
+    tenant_name = fields.Name(required=True, metadata={"example": "麦麦客服"})
+    tenant_type = fields.String(load_default="personal", metadata={"enum": list(TENANT_TYPES)})
+    description = fields.String(allow_none=True, validate=fields.length(0, 5000))
+    contact_email = fields.Email(allow_none=True)
+
+
 class TenantsQuery(PageQuery):
     """GET /tenants"""
 

@@ -95,6 +95,27 @@ def find(
     return paginate(session, Tenant, rows, page=page, page_size=page_size)
 
 
+def of_owner(session: Session, owner_id: str) -> list[Tenant]:
+    """The tenants of a user, the first one first."""
+    owned = select(Tenant).where(Tenant.owner_id == owner_id)
+    return list(session.scalars(owned.order_by(Tenant.created_at, Tenant.id)))
+
+
+def owned(session: Session, owner_id: str, tenant_id: str | None) -> Tenant:
+    """A tenant of a user.
+
+    Args:
+        tenant_id: which one; the first when None.
+
+    Raises:
+        TenantNotFound: there is none, or it is somebody else's.
+    """
+    for tenant in of_owner(session, owner_id):
+        if tenant_id in (None, tenant.id):
+            return tenant
+    raise TenantNotFound
+
+
 def change(
     session: Session,
     tenant_id: str,

@@ -55,7 +55,7 @@ def make(
     return {
         "tenant_id": tenant_id,
         "group_by": group_by,
-        "totals": _row(session.execute(select(*_sums()).where(*wanted)).mappings().one()),
+        "totals": totals_of(session.execute(select(*sums()).where(*wanted)).mappings().one()),
         "items": items,
     }
 
@@ -98,16 +98,16 @@ def _grouped(
 ) -> list[dict[str, Any]]:
     group = GROUPS[group_by]
     rows = session.execute(
-        select(group.label("group"), *_sums())
+        select(group.label("group"), *sums())
         .where(*wanted)
         .group_by(group)
         .order_by(group)
         .limit(MAX_GROUPS)
     ).mappings()
-    return [{"group": row["group"], **_row(row)} for row in rows]
+    return [{"group": row["group"], **totals_of(row)} for row in rows]
 
 
-def _sums() -> list[ColumnElement[Any]]:
+def sums() -> list[ColumnElement[Any]]:
     return [
         func.count().label("requests"),
         func.coalesce(func.sum(case((UsageRecord.is_error, 1), else_=0)), 0).label("errors"),
@@ -117,7 +117,7 @@ def _sums() -> list[ColumnElement[Any]]:
     ]
 
 
-def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
+def totals_of(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         "requests": row["requests"],
         "errors": int(row["errors"]),

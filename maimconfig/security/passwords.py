@@ -1,0 +1,78 @@
+"""Passwords: argon2id, few at a time, and as slow for nobody's as for somebody's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+
+from maimconfig.http.errors import Busy
+
+MIN_LENGTH, MAX_LENGTH = 8, 128  # contract, Users
+
+# OWASP's first choice for argon2id: 19 MiB, two passes, one lane; about 66 ms.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+# Eight at once take the CPU from every other request for a second.
+_AT_ONCE = 2
+_MAY_WAIT = 32
+_WAIT_SECONDS = 5
+
+_running = threading.BoundedSemaphore(_AT_ONCE)
+_queue = threading.BoundedSemaphore(_AT_ONCE + _MAY_WAIT)
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash of a password, with its salt and cost.
+
+    Raises:
+        Busy: too many are waiting already.
+    """
+    with _turn():
+        return _HASHER.hash(password)
+
+
+def verify_password(password: str, stored: str | None) -> bool:
+    """Whether a password is the one of a stored hash.
+
+    Args:
+        stored: None for a user that doesn't exist, which takes as long as for one that does.
+
+    Raises:
+        Busy: too many are waiting already.
+    """
+    with _turn():
+        try:
+            _HASHER.verify(stored or _nobodys(), password)
+        except VerificationError:
+            return False
+        return stored is not None
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether a hash was made with another cost than today's."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+@cache
+def _nobodys() -> str:
+    return _HASHER.hash("nobody's password")
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _queue.acquire(blocking=False):
+        raise Busy
+    try:
+        if not _running.acquire(timeout=_WAIT_SECONDS):
+            raise Busy
+        try:
+            yield
+        finally:
+            _running.release()
+    finally:
+        _queue.release()

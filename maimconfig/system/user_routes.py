@@ -1,0 +1,31 @@
+"""/api/v1/system"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maimconfig.http.blueprint import Blueprint
+from maimconfig.http.context import runtime
+from maimconfig.system import schemas
+
+blp = Blueprint(
+    "own-system",
+    __name__,
+    style="plain",
+    url_prefix="/api/v1/system",
+    description="What all agents share.",
+)
+
+
+@blp.get("/models", unit="none")
+@blp.response(200, schemas.SystemModels)
+def list_system_models() -> dict[str, Any]:
+    """List the system's AI providers and models"""
+    return runtime().catalogue.public()
+
+
+@blp.get("/bot-defaults", unit="none")
+@blp.response(200, schemas.BotDefaults)
+def get_system_bot_defaults() -> dict[str, Any]:
+    """Get the lowest layer of every agent's configuration"""
+    return runtime().bot_defaults

@@ -1,0 +1,76 @@
+"""The service and its users in numbers, computed from the rows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, select
+
+from maimconfig import clock
+from maimconfig.activity.models import AgentActivity
+from maimconfig.agents.models import Agent
+from maimconfig.api_keys.models import ApiKey
+from maimconfig.db.session import Session
+from maimconfig.tenants.models import Tenant
+from maimconfig.usage.models import UsageRecord
+from maimconfig.usage.report import sums, totals_of
+from maimconfig.users.models import LoginSession, User
+
+REGISTRATION_DAYS = 30
+
+
+def dashboard(session: Session) -> dict[str, Any]:
+    """Counts of all kinds of objects by status, and usage today and this month."""
+    now = clock.now()
+    alive = select(func.count()).select_from(AgentActivity).where(AgentActivity.expires_at > now)
+    return {
+        "users": _by(session, User.status),
+        "tenants": _by(session, Tenant.status),
+        "agents": {**_by(session, Agent.status), "alive": session.scalar(alive) or 0},
+        "api_keys": _by(session, ApiKey.status),
+        "usage_today": _usage(session, UsageRecord.day == now.strftime("%Y-%m-%d")),
+        "usage_this_month": _usage(session, UsageRecord.day >= now.strftime("%Y-%m-01")),
+    }
+
+
+def users(session: Session) -> dict[str, Any]:
+    """Counts of users by role and status, their sessions, and registrations by day."""
+    now = clock.now()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    living = and_(LoginSession.ended_at.is_(None), LoginSession.expires_at > now)
+    by_role = _by(session, User.role)
+    return {
+        "total": by_role.pop("total"),
+        "by_role": by_role,
+        "by_status": {k: v for k, v in _by(session, User.status).items() if k != "total"},
+        "active_sessions": _count(session, LoginSession, living),
+        "logged_in_today": _count(session, User, User.last_login_at >= midnight),
+        "registrations": _registrations(session, midnight),
+    }
+
+
+def _by(session: Session, column: Any) -> dict[str, int]:
+    counts: dict[str, int] = dict(
+        session.execute(select(column, func.count()).group_by(column)).tuples().all()
+    )
+    return {"total": sum(counts.values()), **counts}
+
+
+def _count(session: Session, model: Any, wanted: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(model).where(wanted)) or 0
+
+
+def _usage(session: Session, wanted: ColumnElement[bool]) -> dict[str, Any]:
+    return totals_of(session.execute(select(*sums()).where(wanted)).mappings().one())
+
+
+def _registrations(session: Session, midnight: datetime) -> list[dict[str, Any]]:
+    first = midnight - timedelta(days=REGISTRATION_DAYS - 1)
+    moments = session.scalars(select(User.created_at).where(User.created_at >= first))
+    counts = {
+        (first + timedelta(days=day)).strftime("%Y-%m-%d"): 0 for day in range(REGISTRATION_DAYS)
+    }
+    for moment in moments:
+        counts[moment.strftime("%Y-%m-%d")] += 1
+    return [{"day": day, "count": count} for day, count in counts.items()]

@@ -1,0 +1,44 @@
+"""The first administrator, from the settings."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import select
+
+from maimconfig.db.session import SYSTEM, Session
+from maimconfig.http.errors import UserTaken
+from maimconfig.runtime import Runtime
+from maimconfig.security import passwords
+from maimconfig.users import service
+from maimconfig.users.models import User
+
+log = structlog.get_logger(__name__)
+
+
+def make_first_admin(runtime: Runtime) -> None:
+    """Create the administrator of MAIMCONFIG_ADMIN_EMAIL unless there is any administrator.
+
+    Several processes may start at once: the unique name lets one of them through.
+    """
+    email, password = runtime.settings.admin_email, runtime.settings.admin_password
+    if email is None or password is None or runtime.read(_has_admin):
+        return
+    password_hash = passwords.hash_password(password)
+
+    def create(session: Session) -> None:
+        service.create(
+            session,
+            username=email.partition("@")[0][:64],
+            email=email,
+            password_hash=password_hash,
+            role="admin",
+        )
+
+    try:
+        runtime.write(create, SYSTEM)
+    except UserTaken:
+        log.info("first_admin.exists_already")
+
+
+def _has_admin(session: Session) -> bool:
+    return session.scalar(select(User.id).where(User.role == "admin").limit(1)) is not None

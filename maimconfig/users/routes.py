@@ -1,0 +1,147 @@
+"""/api/v1/auth"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from maimconfig.http import errors
+from maimconfig.http.blueprint import Blueprint
+from maimconfig.http.context import actor, current, login, runtime, session
+from maimconfig.http.parsing import load_body
+from maimconfig.security import passwords
+from maimconfig.users import authentication, schemas, service, sessions
+from maimconfig.users.models import User
+from maimconfig.users.sessions import Granted
+
+blp = Blueprint(
+    "users",
+    __name__,
+    style="plain",
+    url_prefix="/api/v1/auth",
+    description="Registration, logins and their sessions.",
+)
+
+
+def _hash_of_newcomer() -> str:
+    payload = load_body(schemas.Register())
+    authentication.throttle(runtime(), actor(), [f"register:address:{actor().address}"])
+    return passwords.hash_password(payload["password"])
+
+
+@blp.post(
+    "/register",
+    creates=True,
+    first=_hash_of_newcomer,
+    errors=(errors.UserTaken, errors.RateLimited, errors.Busy),
+)
+@blp.arguments(schemas.Register)
+@blp.response(200, schemas.UserOut)
+def register(payload: dict[str, Any]) -> User:
+    """Register, with a personal tenant"""
+    del payload["password"]
+    return service.create(session(), password_hash=current().prepared, **payload)
+
+
+@blp.post("/login", unit="none", errors=(errors.LoginFailed, errors.RateLimited, errors.Busy))
+@blp.arguments(schemas.LogIn, form=True)
+@blp.response(200, schemas.TokensOut)
+def log_in(payload: dict[str, Any]) -> dict[str, Any]:
+    """Log in, by a form or JSON"""
+    granted = authentication.log_in(
+        runtime(),
+        actor(),
+        name=payload.get("username") or payload["email"],
+        password=payload["password"],
+        user_agent=request.headers.get("User-Agent"),
+    )
+    return _shown(granted)
+
+
+@blp.post("/refresh", unit="none", errors=(errors.TokenInvalid,))
+@blp.arguments(schemas.RefreshIn)
+@blp.response(200, schemas.TokensOut)
+def refresh(payload: dict[str, Any]) -> dict[str, Any]:
+    """Exchange a refresh token for new tokens
+
+    A refresh token is good once; an older one ends its whole session.
+    """
+    granted = runtime().write(
+        lambda unit: sessions.refresh(unit, payload["refresh_token"]), actor()
+    )
+    if granted is None:
+        raise errors.TokenInvalid
+    return _shown(granted)
+
+
+@blp.post("/logout")
+@blp.response(204)
+def log_out() -> Response:
+    """End this session"""
+    sessions.end(session(), login().user_id, login().session_id)
+    return Response(status=204)
+
+
+@blp.post("/logout-all")
+@blp.response(204)
+def log_out_everywhere() -> Response:
+    """End all sessions of the user"""
+    sessions.end_all(session(), login().user_id)
+    return Response(status=204)
+
+
+@blp.get("/me")
+@blp.response(200, schemas.MeOut)
+def get_me() -> User:
+    """Who is asking"""
+    return service.get(session(), login().user_id)
+
+
+@blp.get("/sessions")
+@blp.response(200, schemas.SessionOut(many=True))
+def list_sessions() -> list[dict[str, Any]]:
+    """List the user's living sessions, newest first"""
+    return [
+        {
+            **{name: getattr(found, name) for name in _SESSION_FIELDS},
+            "current": found.id == login().session_id,
+        }
+        for found in sessions.of_user(session(), login().user_id)
+    ]
+
+
+@blp.post(
+    "/change-password",
+    unit="none",
+    errors=(errors.LoginFailed, errors.RateLimited, errors.Busy),
+)
+@blp.arguments(schemas.ChangePassword)
+@blp.response(204)
+def change_password(payload: dict[str, Any]) -> Response:
+    """Change the password; the user's other sessions end"""
+    who = login()
+    authentication.throttle(runtime(), actor(), [f"login:password:{who.user_id}"])
+    user = runtime().read(lambda unit: service.get(unit, who.user_id))
+    authentication.check_password(user, payload["old_password"])
+    fresh = passwords.hash_password(payload["new_password"])
+    runtime().write(
+        lambda unit: service.set_password(unit, who.user_id, fresh, keep_session=who.session_id),
+        actor(),
+    )
+    return Response(status=204)
+
+
+_SESSION_FIELDS = ("id", "created_at", "rotated_at", "expires_at", "address", "user_agent")
+
+
+def _shown(granted: Granted) -> dict[str, Any]:
+    current().headers["Cache-Control"] = "no-store"
+    return {
+        "access_token": granted.access_token,
+        "token_type": "bearer",
+        "expires_in": granted.expires_in,
+        "refresh_token": granted.refresh_token,
+        "user": granted.user,
+        "permissions": granted.user.permissions,
+    }
