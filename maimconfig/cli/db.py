@@ -42,7 +42,7 @@ def current() -> None:
 def check() -> None:
     """Compare the schema with this version's models; exits 1 when they differ."""
     database = _open_existing()
-    found = _reached(lambda: migrations.differences(database))
+    found = reached(lambda: migrations.differences(database))
     for difference in found:
         click.echo(str(difference))
     click.echo("The schema differs." if found else "The schema is as it should be.")
@@ -68,11 +68,16 @@ def _open_existing() -> Database:
 
 
 def _say_current(database: Database) -> None:
-    revision = _reached(lambda: migrations.current(database))
+    revision = reached(lambda: migrations.current(database))
     click.echo(f"{revision or 'empty'} (newest: {migrations.head()})")
 
 
-def _reached(ask: Callable[[], T]) -> T:
+def reached(ask: Callable[[], T]) -> T:
+    """What a question to the database gives.
+
+    Raises:
+        StartError: it can't be reached.
+    """
     try:
         return ask()
     except DBAPIError as error:

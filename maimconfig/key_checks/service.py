@@ -52,9 +52,12 @@ def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
     if key_format.parse(api_key) is None:
         return Verdict(None, Reason.MALFORMED)
     row = _look_up(runtime, api_key)
-    if row is None and runtime.vault.reload():
-        # The master secret was rotated by another process since this one read it.
-        row = _look_up(runtime, api_key)
+    if row is None:
+        # Another process may have rotated the master secret since this one read it, or be just
+        # moving this key, which then was under neither secret when each was asked for.
+        runtime.vault.reload()
+        if len(runtime.vault.key_ids) > 1:
+            row = _look_up(runtime, api_key)
     return judge(row, clock.now(), address)
 
 

@@ -110,3 +110,12 @@ def test_folder_is_private(tmp_path: Path) -> None:
     """The folder that is made for the file is its owner's alone."""
     SecretFile(tmp_path / "new" / "secret.key").ensure()
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+def test_gone(tmp_path: Path) -> None:
+    """A file that somebody took away from under a running service is no newer one."""
+    file = SecretFile(tmp_path / "secret.key")
+    file.ensure()
+    file.read()
+    file.path.unlink()
+    assert not file.changed()
