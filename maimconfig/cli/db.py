@@ -42,7 +42,7 @@ def current() -> None:
 def check() -> None:
     """Compare the schema with this version's models; exits 1 when they differ."""
     database = _open_existing()
-    found = reached(lambda: migrations.differences(database))
+    found = _reached(lambda: migrations.differences(database))
     for difference in found:
         click.echo(str(difference))
     click.echo("The schema differs." if found else "The schema is as it should be.")
@@ -68,16 +68,23 @@ def _open_existing() -> Database:
 
 
 def _say_current(database: Database) -> None:
-    revision = reached(lambda: migrations.current(database))
+    revision = _reached(lambda: migrations.current(database))
     click.echo(f"{revision or 'empty'} (newest: {migrations.head()})")
 
 
-def reached(ask: Callable[[], T]) -> T:
-    """What a question to the database gives.
+def require_schema(database: Database) -> None:
+    """Refuse to work on a database whose schema isn't this version's.
 
     Raises:
-        StartError: it can't be reached.
+        StartError: it's another one, or the database can't be reached.
     """
+    if not _reached(lambda: migrations.matches(database)):
+        raise lifecycle.StartError(
+            "The schema is not this version's: run `maimconfig db upgrade` first."
+        )
+
+
+def _reached(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except DBAPIError as error:

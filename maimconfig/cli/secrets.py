@@ -5,9 +5,7 @@ from __future__ import annotations
 import click
 
 from maimconfig import logs
-from maimconfig.cli.db import reached
-from maimconfig.db import migrations
-from maimconfig.db.lifecycle import StartError
+from maimconfig.cli.db import require_schema
 from maimconfig.runtime import Runtime
 from maimconfig.security import rotation
 from maimconfig.security.secret_file import SecretFile
@@ -36,8 +34,7 @@ def rotate_secret(resume: bool, forget_previous: bool) -> None:
     file = SecretFile(settings.instance / "secret.key")
     from_file = settings.secret_key is None
     runtime = Runtime.open(settings)
-    if not reached(lambda: migrations.matches(runtime.database)):
-        raise StartError("The schema is not this version's: run `maimconfig db upgrade` first.")
+    require_schema(runtime.database)
     if from_file and not resume:
         file.rotate()
         runtime.vault.reload()

@@ -9,7 +9,7 @@ import pytest
 from maimconfig import __version__
 from tests.cli.command import invoke, succeeds
 
-COMMANDS = ("serve", "db", "rotate-secret", "settings")
+COMMANDS = ("serve", "db", "create-admin", "rotate-secret", "settings")
 
 
 def test_version(tmp_path: Path) -> None:

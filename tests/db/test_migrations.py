@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, make_url, select, text
 
 from maimconfig.db import engine, migrations
 from maimconfig.db.all_models import metadata
 from maimconfig.db.session import Database
 from maimconfig.templates.builtin import BUILTIN_TEMPLATES
 from maimconfig.templates.models import AgentTemplate
-from tests.servers.mariadb import connect
+from tests.servers.mariadb import connect, fresh_database
 
 _UPGRADE = """
 import sys
@@ -205,16 +205,17 @@ def test_waits_its_turn(
 
 
 def test_waits_no_longer_than_it_says(
-    mysql_server_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+    mysql_server_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A runner that never gets its turn says so, and doesn't begin all the same."""
-    if database.is_sqlite:
-        return  # a file's lock goes with its process
     monkeypatch.setattr(migrations, "LOCK_WAIT_SECONDS", 1)
-    with _held_by_another(database, mysql_server_url):
-        with pytest.raises(TimeoutError, match="another process"):
-            migrations.upgrade(database)
-        assert migrations.current(database) is None
+    with fresh_database(mysql_server_url) as url:
+        database = Database(make_url(url), pool_size=2, synchronous="NORMAL")
+        with _held_by_another(database, mysql_server_url):
+            with pytest.raises(TimeoutError, match="another process"):
+                migrations.upgrade(database)
+            assert migrations.current(database) is None
+        database.dispose()
 
 
 @contextlib.contextmanager
