@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,6 +45,7 @@ def serve(planes: tuple[Plane, ...], workers: int | None, auto_migrate: bool) ->
     logs.configure(settings)
     binds = binds_of(settings, planes or PLANES)
     _warn_of_exposure(settings)
+    _prepare_aside(settings, auto_migrate)
     sys.exit(
         run(
             lambda: open_planes(
@@ -94,6 +97,25 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
         on_drain=drain,
         close=runtime.close,
     )
+
+
+def _prepare_aside(settings: Settings, auto_migrate: bool) -> None:
+    """Upgrade the schema in a process that ends: what migrations load (10 MB) isn't kept.
+
+    What goes wrong is told by the process that serves, which opens the database again.
+    """
+    aside = multiprocessing.get_context("fork").Process(
+        target=_prepare, args=(settings, auto_migrate)
+    )
+    aside.start()
+    aside.join()
+
+
+def _prepare(settings: Settings, auto_migrate: bool) -> None:
+    from maimconfig.runtime import Runtime
+
+    with contextlib.suppress(StartError, CatalogueError, OSError):
+        Runtime.open(settings, auto_migrate=auto_migrate).close()
 
 
 def _import_all() -> None:
