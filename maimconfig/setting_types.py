@@ -127,8 +127,7 @@ def secret_keys(raw: Any) -> tuple[str, ...]:
 
 def origins(raw: Any) -> tuple[str, ...]:
     """Web origins (scheme, host, port), separated by commas, or a list of them; never `*`."""
-    parts = raw if isinstance(raw, list) else str(raw).split(",")
-    found = tuple(part.strip().rstrip("/") for part in parts if part.strip())
+    found = tuple(part.rstrip("/") for part in _parts(raw))
     for origin in found:
         if not _ORIGIN.match(origin):
             raise ValueError(f"{origin[:100]!r} is no origin such as https://chat.example.com")

@@ -11,7 +11,7 @@ from tests import factories
 from tests.api import Api
 
 # Fields whose names end like an id's but that name nothing of this service, or no other's object.
-FREE = {"owner_id", "user_id"}
+FREE = {"owner_id", "user_id", "client_id"}
 # A clone goes where the caller says: that is what its tenant_id is for.
 MEANT = {("POST", "/api/v2/agents/{agent_id}/clone", "tenant_id")}
 UNKNOWN = {"tenant_id": "tenant_nope", "agent_id": "agent_nope", "template_id": "tmpl_nope",

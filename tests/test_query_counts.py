@@ -51,7 +51,7 @@ def counted(runtime: Runtime) -> Iterator[list[str]]:
         if runtime.database.is_sqlite:
             connection.set_trace_callback(None)
         else:
-            del connection.query
+            connection.__dict__.pop("query", None)
 
     engines = (runtime.database.reader, runtime.database.writer)
     for engine in engines:

@@ -55,6 +55,17 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "max_body_bytes": ("2048", "2048", 2048),
     "max_agents": ("0", "0", 0),
     "max_api_keys": ("", '""', None),
+    "access_token_minutes": ("1440", "1440", 1440),
+    "refresh_token_days": ("1", "1", 1),
+    "refresh_grace_seconds": ("0", "0", 0),
+    "login_attempts_per_minute": ("9", "9", 9),
+    "cors_origins": (
+        "https://a.example.com, http://localhost:5173/",
+        '["https://a.example.com", "http://localhost:5173"]',
+        ("https://a.example.com", "http://localhost:5173"),
+    ),
+    "admin_email": (" a@example.com ", '"a@example.com"', "a@example.com"),
+    "admin_password": (SECRET, f'"{SECRET}"', SECRET),
     "system_models_path": ("/etc/models.toml", '"/etc/models.toml"', Path("/etc/models.toml")),
     "bot_defaults_path": ("/etc/bot.toml", '"/etc/bot.toml"', Path("/etc/bot.toml")),
     "dashscope": (SECRET, f'{{api_key = "{SECRET}"}}', OperatorProvider(api_key=SECRET)),
@@ -86,6 +97,13 @@ WRONG: dict[str, tuple[str, ...]] = {
     "max_body_bytes": ("1023", "1MiB"),
     "max_agents": ("-1", "2147483648"),
     "max_api_keys": ("none",),
+    "access_token_minutes": ("0", "1441"),
+    "refresh_token_days": ("0", "366"),
+    "refresh_grace_seconds": ("-1", "301"),
+    "login_attempts_per_minute": ("0", "few"),
+    "cors_origins": ("*", "example.com", "https://a.example.com/path", "ftp://a.example.com"),
+    "admin_email": ("admin", "@example.com", "a" * 250 + "@x.cn"),
+    "admin_password": ("7 chars", "{secret}" * 4),
     "system_models_path": ("~no-such-user/models.toml",),
     "bot_defaults_path": ("~no-such-user/bot.toml",),
     "log_level": ("loud", ""),
@@ -99,6 +117,7 @@ WRONG_IN_TOML: dict[str, tuple[str, ...]] = {
     "public_bind": ("8880", "true"),
     "expose_internal": ('"maybe"', "1.5"),
     "workers": ("true", "1.5", "[1]"),
+    "cors_origins": ("[1]", "5", '["*"]'),
     "trusted_proxies": ("[1]", "5", '[["10.0.0.1"]]'),
     "secret_key": ("5",),
     "previous_secret_keys": (f'["{SECRET}", 5]', f'["{SECRET}", "short"]', "5"),
@@ -193,7 +212,9 @@ def test_wrong_in_file(load: Load, name: str, text: str) -> None:
     assert refused(load, f"{name} = {text}").startswith(f"{name} in config.toml ")
 
 
-@pytest.mark.parametrize("name", ["database_url", "secret_key", "internal_token", "dashscope"])
+@pytest.mark.parametrize(
+    "name", ["database_url", "secret_key", "internal_token", "admin_password", "dashscope"]
+)
 def test_wrong_secret_is_not_repeated(load: Load, name: str) -> None:
     """Of a secret that can't be used not even a part is in the sentence."""
     short = "x7Kp2mQ"
@@ -352,6 +373,7 @@ def test_repr_shows_no_secret(load: Load) -> None:
         MAIMCONFIG_SECRET_KEY=SECRET,
         MAIMCONFIG_PREVIOUS_SECRET_KEYS=OTHER,
         MAIMCONFIG_INTERNAL_TOKEN=SECRET,
+        MAIMCONFIG_ADMIN_PASSWORD=SECRET,
         DASHSCOPE_API_KEY=SECRET,
         OPENAI_API_KEY=SECRET,
     )

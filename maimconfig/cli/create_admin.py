@@ -8,6 +8,7 @@ import sys
 import click
 
 from maimconfig import logs
+from maimconfig.cli.db import require_schema
 from maimconfig.db.session import Actor
 from maimconfig.runtime import Runtime
 from maimconfig.security import passwords
@@ -26,6 +27,7 @@ def create_admin(username: str, email: str | None) -> None:
     settings = load_settings()
     logs.configure(settings)
     runtime = Runtime.open(settings)
+    require_schema(runtime.database)
     asked = sys.stdin.isatty()
     password = _ask() if asked else secrets.token_urlsafe(15)
     password_hash = passwords.hash_password(password)

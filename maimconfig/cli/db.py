@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -34,14 +35,13 @@ def upgrade() -> None:
 @db.command()
 def current() -> None:
     """Show the schema's revision, and the newest there is."""
-    _, database = _open()
-    _say_current(database)
+    _say_current(_open_existing())
 
 
 @db.command()
 def check() -> None:
     """Compare the schema with this version's models; exits 1 when they differ."""
-    _, database = _open()
+    database = _open_existing()
     found = _reached(lambda: migrations.differences(database))
     for difference in found:
         click.echo(str(difference))
@@ -57,9 +57,31 @@ def _open() -> tuple[Settings, Database]:
     )
 
 
+def _open_existing() -> Database:
+    _, database = _open()
+    # To look at a SQLite file that isn't there would make it, readable for everybody.
+    if database.is_sqlite and not Path(str(database.url.database)).exists():
+        raise lifecycle.StartError(
+            f"There is no SQLite file {database.url.database}; `maimconfig db upgrade` makes it."
+        )
+    return database
+
+
 def _say_current(database: Database) -> None:
     revision = _reached(lambda: migrations.current(database))
     click.echo(f"{revision or 'empty'} (newest: {migrations.head()})")
+
+
+def require_schema(database: Database) -> None:
+    """Refuse to work on a database whose schema isn't this version's.
+
+    Raises:
+        StartError: it's another one, or the database can't be reached.
+    """
+    if not _reached(lambda: migrations.matches(database)):
+        raise lifecycle.StartError(
+            "The schema is not this version's: run `maimconfig db upgrade` first."
+        )
 
 
 def _reached(ask: Callable[[], T]) -> T:

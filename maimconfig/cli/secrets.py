@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from maimconfig import logs
+from maimconfig.cli.db import require_schema
 from maimconfig.runtime import Runtime
 from maimconfig.security import rotation
 from maimconfig.security.secret_file import SecretFile
@@ -33,11 +34,14 @@ def rotate_secret(resume: bool, forget_previous: bool) -> None:
     file = SecretFile(settings.instance / "secret.key")
     from_file = settings.secret_key is None
     runtime = Runtime.open(settings)
+    require_schema(runtime.database)
     if from_file and not resume:
         file.rotate()
         runtime.vault.reload()
     moved = rotation.move_all(runtime)
     if from_file and forget_previous:
+        # What a running service had under way as the secret changed has been stored by now.
+        moved += rotation.move_all(runtime)
         file.forget_previous()
     runtime.close()
     click.echo(f"{moved} values are now under the master secret {runtime.vault.current.id}.")

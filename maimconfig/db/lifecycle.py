@@ -45,12 +45,14 @@ def prepare(database: Database, vault: Vault, *, auto_migrate: bool) -> None:
         auto_migrate: upgrade MySQL too.
 
     Raises:
-        StartError: the database is under another master secret, or the file can't be used.
+        StartError: the database is under another master secret or of a newer version, or the
+            file can't be used.
     """
     try:
         if database.is_sqlite:
             _prepare_file(database)
         if database.is_sqlite or auto_migrate:
+            _refuse_newer(database)
             migrations.upgrade(database)
         if migrations.matches(database):
             verify_secret(database, vault)
@@ -86,6 +88,15 @@ def _prepare_file(database: Database) -> None:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # SQLite would make it 0644; its WAL takes the mode of the file.
     file.touch(mode=0o600, exist_ok=True)
+
+
+def _refuse_newer(database: Database) -> None:
+    revision = migrations.current(database)
+    if revision is not None and revision > migrations.head():
+        raise StartError(
+            f"The database's schema is {revision} and this version's is {migrations.head()}: "
+            "it belongs to a newer version of MaimConfig, so run that."
+        )
 
 
 def _stored_secret_id(database: Database) -> str | None:

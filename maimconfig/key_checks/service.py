@@ -51,10 +51,14 @@ def check(runtime: Runtime, api_key: str, *, address: str | None, count: bool) -
 def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
     if key_format.parse(api_key) is None:
         return Verdict(None, Reason.MALFORMED)
+    known = runtime.vault.key_ids
     row = _look_up(runtime, api_key)
-    if row is None and runtime.vault.reload():
-        # The master secret was rotated by another process since this one read it.
-        row = _look_up(runtime, api_key)
+    if row is None:
+        # Another process may have rotated the master secret since this one read it, or be just
+        # moving this key, which then was under neither secret when each was asked for.
+        runtime.vault.reload()
+        if len(known) > 1 or runtime.vault.key_ids != known:
+            row = _look_up(runtime, api_key)
     return judge(row, clock.now(), address)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 SECRET_BYTES = 48
@@ -43,16 +45,32 @@ class SecretFile:
         return [line.strip() for line in lines if line.strip()]
 
     def changed(self) -> bool:
-        """Whether the file is another one than was read last."""
-        return self._version() != self._read_version
+        """Whether the file is another one than was read last; one that is gone isn't."""
+        try:
+            return self._version() != self._read_version
+        except FileNotFoundError:
+            return False
 
     def rotate(self) -> None:
         """Put a fresh secret in front, so that new values are under it and old ones can be read."""
-        self._write_aside([secrets.token_urlsafe(SECRET_BYTES), *self.read()]).replace(self.path)
+        with self._alone():
+            fresh = secrets.token_urlsafe(SECRET_BYTES)
+            self._write_aside([fresh, *self.read()]).replace(self.path)
 
     def forget_previous(self) -> None:
         """Keep only the current secret."""
-        self._write_aside(self.read()[:1]).replace(self.path)
+        with self._alone():
+            self._write_aside(self.read()[:1]).replace(self.path)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let no other process replace the file between our reading and our writing."""
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _version(self) -> tuple[int, int]:
         status = self.path.stat()

@@ -59,8 +59,9 @@ def _derive(secret: str, purpose: bytes, length: int) -> bytes:
 class Vault:
     """Seals texts and hashes API keys; knows the current master secret and older ones.
 
-    With a secret file the vault follows it: when a value is met that is under an unknown
-    secret, the file is read again, so a rotation by another process needs no restart.
+    With a secret file the vault follows it: before a value is sealed, and when one is met that
+    is under an unknown secret, the file is read again if another process has rotated it, so a
+    rotation needs no restart.
     """
 
     def __init__(self, secrets: Sequence[str] = (), *, file: SecretFile | None = None) -> None:
@@ -110,6 +111,7 @@ class Vault:
         Returns:
             `enc:<key id>:<Base64 of nonce and ciphertext>`.
         """
+        self.reload()
         key = self.current
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + key.cipher.encrypt(nonce, plain.encode(), context.encode())
@@ -121,13 +123,13 @@ class Vault:
         Raises:
             SecretUnknown: it is under another master secret, for another context, or damaged.
         """
-        _, key_id, encoded = sealed.split(":", 2)
-        raw = base64.b64decode(encoded)
         try:
+            _, key_id, encoded = sealed.split(":", 2)
+            raw = base64.b64decode(encoded, validate=True)
             plain = self._key(key_id).cipher.decrypt(
                 raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], context.encode()
             )
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise SecretUnknown(f"a value for {context} can't be opened") from error
         return plain.decode()
 
@@ -137,6 +139,7 @@ class Vault:
 
     def key_hash(self, api_key: str) -> str:
         """The keyed hash under which an API key is stored (HMAC-SHA256, 64 hex digits)."""
+        self.reload()
         return _hash(self.current, api_key)
 
     def key_hashes(self, api_key: str) -> list[str]:
@@ -151,10 +154,17 @@ class Vault:
             return None
 
     def reload(self) -> bool:
-        """Read the secret file again if it changed; whether it did."""
-        if self._file is None or not self._file.changed():
+        """Read the secret file again if it changed; whether it did.
+
+        Called before anything is put under the current secret: an operator may drop the older
+        ones as soon as what is stored has been moved. Another thread that is reading the file is
+        waited for, so afterwards the newer secrets are here in any case.
+        """
+        if self._file is None:
             return False
         with self._lock:
+            if not self._file.changed():
+                return False
             self._use(self._file.read())
         return True
 

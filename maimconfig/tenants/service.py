@@ -95,6 +95,11 @@ def find(
     return paginate(session, Tenant, rows, page=page, page_size=page_size)
 
 
+def is_taken(session: Session, tenant_name: str) -> bool:
+    """Whether a tenant has this name already."""
+    return session.scalar(select(Tenant.id).where(Tenant.tenant_name == tenant_name)) is not None
+
+
 def of_owner(session: Session, owner_id: str) -> list[Tenant]:
     """The tenants of a user, the first one first."""
     owned = select(Tenant).where(Tenant.owner_id == owner_id)

@@ -101,7 +101,11 @@ def change_status(payload: dict[str, Any], user_id: str) -> User:
     return service.change(session(), user_id, payload)
 
 
-@blp.post("/users/<id:user_id>/reset-password", unit="none", errors=(*UNKNOWN, errors.Busy))
+@blp.post(
+    "/users/<id:user_id>/reset-password",
+    unit="none",
+    errors=(*UNKNOWN, errors.Busy, errors.DatabaseUnavailable),
+)
 @blp.arguments(schemas.ResetPassword)
 @blp.response(200, schemas.PasswordOut)
 def reset_password(payload: dict[str, Any], user_id: str) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
+from maimconfig.db import migrations
 from maimconfig.db.session import SYSTEM, Session
 from maimconfig.http.errors import UserTaken
 from maimconfig.runtime import Runtime
@@ -18,10 +20,16 @@ log = structlog.get_logger(__name__)
 def make_first_admin(runtime: Runtime) -> None:
     """Create the administrator of MAIMCONFIG_ADMIN_EMAIL unless there is any administrator.
 
-    Several processes may start at once: the unique name lets one of them through.
+    Several processes may start at once: the unique name lets one of them through. Where the
+    database isn't ready yet, the next start does it.
     """
     email, password = runtime.settings.admin_email, runtime.settings.admin_password
-    if email is None or password is None or runtime.read(_has_admin):
+    if email is None or password is None:
+        return
+    if not _is_ready(runtime):
+        log.warning("first_admin.not_made", reason="the database is not ready", when="next start")
+        return
+    if runtime.read(_has_admin):
         return
     password_hash = passwords.hash_password(password)
 
@@ -38,6 +46,13 @@ def make_first_admin(runtime: Runtime) -> None:
         runtime.write(create, SYSTEM)
     except UserTaken:
         log.info("first_admin.exists_already")
+
+
+def _is_ready(runtime: Runtime) -> bool:
+    try:
+        return migrations.matches(runtime.database)
+    except DBAPIError:
+        return False
 
 
 def _has_admin(session: Session) -> bool:

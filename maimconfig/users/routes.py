@@ -24,6 +24,9 @@ blp = Blueprint(
 )
 
 
+HASHED = (errors.Busy, errors.DatabaseUnavailable)
+
+
 def _hash_of_newcomer() -> str:
     payload = load_body(schemas.Register())
     authentication.throttle(runtime(), actor(), [f"register:address:{actor().address}"])
@@ -44,7 +47,7 @@ def register(payload: dict[str, Any]) -> User:
     return service.create(session(), password_hash=current().prepared, **payload)
 
 
-@blp.post("/login", unit="none", errors=(errors.LoginFailed, errors.RateLimited, errors.Busy))
+@blp.post("/login", unit="none", errors=(errors.LoginFailed, errors.RateLimited, *HASHED))
 @blp.arguments(schemas.LogIn, form=True)
 @blp.response(200, schemas.TokensOut)
 def log_in(payload: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +62,7 @@ def log_in(payload: dict[str, Any]) -> dict[str, Any]:
     return _shown(granted)
 
 
-@blp.post("/refresh", unit="none", errors=(errors.TokenInvalid,))
+@blp.post("/refresh", unit="none", errors=(errors.DatabaseUnavailable,))
 @blp.arguments(schemas.RefreshIn)
 @blp.response(200, schemas.TokensOut)
 def refresh(payload: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def list_sessions() -> list[dict[str, Any]]:
 @blp.post(
     "/change-password",
     unit="none",
-    errors=(errors.LoginFailed, errors.RateLimited, errors.Busy),
+    errors=(errors.LoginFailed, errors.RateLimited, *HASHED),
 )
 @blp.arguments(schemas.ChangePassword)
 @blp.response(204)

@@ -13,7 +13,7 @@ from maimconfig.audit import service as audit
 from maimconfig.db import revisions
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
-from maimconfig.http.errors import LastAdmin, TenantNameTaken, UserNotFound, UserTaken
+from maimconfig.http.errors import LastAdmin, UserNotFound, UserTaken
 from maimconfig.http.pagination import Page, paginate
 from maimconfig.tenants import service as tenants
 from maimconfig.users import sessions
@@ -190,13 +190,10 @@ def shown(user: User) -> dict[str, Any]:
 
 def _give_personal_tenant(session: Session, user: User) -> None:
     name = f"{user.username}'s Personal Tenant"
-    try:
-        with session.begin_nested():
-            tenants.create(session, tenant_name=name, tenant_type="personal", owner_id=user.id)
-    except TenantNameTaken:
+    if tenants.is_taken(session, name):
         # Somebody gave a tenant this very name by hand; the user must not suffer for it.
         name = f"{name} {user.id[-8:]}"
-        tenants.create(session, tenant_name=name, tenant_type="personal", owner_id=user.id)
+    tenants.create(session, tenant_name=name, tenant_type="personal", owner_id=user.id)
 
 
 def _lock_admins(session: Session) -> set[str]:

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
+from maimconfig.cli import cli
+
 LIMIT_SECONDS = 120
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "COV", "PYTHON")
 
@@ -22,7 +26,7 @@ def maimconfig(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "maimconfig", *arguments],
+        [Path(sys.executable).with_name("maimconfig"), *arguments],
         env=environment(instance, **settings),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -30,6 +34,13 @@ def maimconfig(
         timeout=LIMIT_SECONDS,
         check=False,
     )
+
+
+def invoke(*arguments: str, instance: Path, **settings: str) -> Result:
+    """Run a command in this process, which is quicker; for one that neither logs nor fails."""
+    wanted = environment(instance, **settings)
+    env = {**dict.fromkeys(os.environ), **wanted}
+    return CliRunner(env=env).invoke(cli, arguments, prog_name="maimconfig")
 
 
 def succeeds(*arguments: str, instance: Path, **settings: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from maimconfig import __version__
-from tests.cli.command import maimconfig, succeeds
+from tests.cli.command import invoke, succeeds
 
-COMMANDS = ("serve", "db", "rotate-secret", "settings")
+COMMANDS = ("serve", "db", "create-admin", "rotate-secret", "settings")
 
 
 def test_version(tmp_path: Path) -> None:
@@ -28,8 +28,9 @@ def test_help(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [*COMMANDS, "db upgrade", "db current", "db check"])
 def test_help_of_a_command(tmp_path: Path, command: str) -> None:
     """Each command tells its own options, touching nothing."""
-    text = succeeds(*command.split(), "--help", instance=tmp_path / "instance")
-    assert text.startswith(f"Usage: maimconfig {command} ")
+    found = invoke(*command.split(), "--help", instance=tmp_path / "instance")
+    assert found.exit_code == 0
+    assert found.stdout.startswith(f"Usage: maimconfig {command} ")
     assert not (tmp_path / "instance").exists()
 
 
@@ -39,7 +40,7 @@ def test_help_of_a_command(tmp_path: Path, command: str) -> None:
 )
 def test_unknown(tmp_path: Path, arguments: list[str]) -> None:
     """What a command doesn't know is refused with a hint at its usage and exit code 2."""
-    done = maimconfig(*arguments, instance=tmp_path)
-    assert done.returncode == 2
+    done = invoke(*arguments, instance=tmp_path)
+    assert done.exit_code == 2
     assert done.stderr.startswith("Usage: maimconfig ")
     assert "Error: " in done.stderr

@@ -47,16 +47,25 @@ def test_several_upgrades(instance_folder: Path, database_url: str) -> None:
 
 
 def test_empty_database(instance_folder: Path, database_url: str) -> None:
-    """An empty database is said to be empty, and to differ; asking makes nothing."""
+    """An empty database is said to be empty, and to differ."""
     settings = {"DATABASE_URL": database_url}
+    if database_url.startswith("sqlite"):
+        Path(database_url.removeprefix("sqlite:///")).touch()
     current = succeeds("db", "current", instance=instance_folder, **settings)
     assert current == f"empty (newest: {migrations.head()})\n"
     checked = maimconfig("db", "check", instance=instance_folder, **settings)
     assert checked.returncode == 1
     assert checked.stdout.endswith("The schema differs.\n")
     assert list(instance_folder.iterdir()) == []
-    if database_url.startswith("sqlite"):
-        assert not Path(database_url.removeprefix("sqlite:///")).exists()
+
+
+@pytest.mark.parametrize("command", ["current", "check"])
+def test_no_file_yet(instance_folder: Path, command: str) -> None:
+    """Asking about a SQLite file that isn't there doesn't make it, and says what does."""
+    sentence = fails("db", command, instance=instance_folder)
+    assert "maimconfig.db" in sentence
+    assert "`maimconfig db upgrade`" in sentence
+    assert list(instance_folder.iterdir()) == []
 
 
 def test_difference(instance_folder: Path, database_url: str) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from maimconfig import setting_docs
 from maimconfig.settings import Settings
-from tests.cli.command import fails, succeeds
+from tests.cli.command import fails, invoke, succeeds
 
 SECRET = "q8Zr1vT0-pLk4Nw7YxEe2JmUa6DsHc9Gb"
 
 
 def shown(instance: Path, **settings: str) -> dict[str, str]:
     """What it shows, by name."""
-    lines = succeeds("settings", instance=instance, **settings).splitlines()
+    lines = invoke("settings", instance=instance, **settings).stdout.splitlines()
     return dict(line.split(" = ", 1) for line in lines)
 
 

@@ -197,6 +197,20 @@ def test_migration_is_asked_for(live_service: Start, mysql_url: str) -> None:
     assert ready(service) == (200, None)
 
 
+def test_first_admin_of_a_late_database(live_service: Start, mysql_url: str) -> None:
+    """A service that shall make the first administrator starts on a MySQL database without its
+    tables all the same, and makes it at the first start at which they are there.
+    """
+    env = {"MAIMCONFIG_ADMIN_EMAIL": "root@example.com", "MAIMCONFIG_ADMIN_PASSWORD": MASTER_SECRET}
+    service = live_service(mysql_url, env=env)
+    assert ready(service)[0] == 503
+    succeeds("db", "upgrade", instance=service.instance, DATABASE_URL=mysql_url)
+    service.restart()
+    body = {"username": "root@example.com", "password": MASTER_SECRET}
+    answer = httpx.post(f"{service.public}/api/v1/auth/login", json=body)
+    assert answer.status_code == 200, answer.text
+
+
 def test_secret_of_a_late_database(
     live_service: Start, mysql_url: str, instance_folder: Path
 ) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import create_engine
 
@@ -16,6 +20,8 @@ from maimconfig.runtime import Runtime
 from maimconfig.security.vault import Vault
 from maimconfig.setting_types import database_url as as_url
 from maimconfig.settings import SettingsError, load_settings
+from tests.servers.mariadb import fresh_database
+from tests.servers.service import LiveService
 
 ONE = "0123456789abcdefghijklmnopqrstuvwxyz"
 OTHER = "zyxwvutsrqponmlkjihgfedcba9876543210"
@@ -99,3 +105,73 @@ def test_wal(sqlite: Database) -> None:
     lifecycle.prepare(sqlite, Vault([ONE]), auto_migrate=False)
     with create_engine(sqlite.url).connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_server_without_its_tables(
+    mysql_server_url: str, live_service: Callable[..., LiveService]
+) -> None:
+    """On MySQL without --auto-migrate the service isn't ready, says what to run, and needs no
+    restart after it."""
+    with fresh_database(mysql_server_url) as url:
+        service = live_service(url)
+        with httpx.Client(base_url=service.internal, timeout=30) as client:
+            waiting = client.get("/health/ready")
+            assert waiting.status_code == 503
+            assert "maimconfig db upgrade" in waiting.json()["reason"]
+            assert client.get("/health/live").status_code == 200
+            told = _command(service.instance, url, "db", "upgrade").stdout
+            assert migrations.head() in told
+            assert client.get("/health/ready").status_code == 200
+            body = {"tenant_name": "t", "tenant_type": "personal"}
+            assert client.post("/api/v2/tenants", json=body).status_code == 200
+
+
+def test_server_is_upgraded_when_told_to(
+    mysql_server_url: str, live_service: Callable[..., LiveService]
+) -> None:
+    """With --auto-migrate the service makes its tables itself, with several workers too."""
+    with fresh_database(mysql_server_url) as url:
+        service = live_service(url, "--auto-migrate", "--workers", "2")
+        for _ in range(20):
+            assert httpx.get(f"{service.internal}/health/ready").status_code == 200
+        service.stop()
+
+
+def test_another_secret_stops_the_command(database: Database, tmp_path: Path) -> None:
+    """`maimconfig serve` under another secret ends with one sentence that says what to do."""
+    lifecycle.prepare(database, Vault([ONE]), auto_migrate=True)
+    url = database.url.render_as_string(hide_password=False)
+    ended = _command(
+        tmp_path, url, "serve", MAIMCONFIG_SECRET_KEY=OTHER, MAIMCONFIG_INTERNAL_BIND="127.0.0.1:0",
+        MAIMCONFIG_PUBLIC_BIND="127.0.0.1:0",
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    (sentence,) = ended.stderr.splitlines()
+    assert "MAIMCONFIG_SECRET_KEY" in sentence
+    assert OTHER not in sentence
+
+
+def test_first_start_makes_a_private_instance(
+    tmp_path: Path, live_service: Callable[..., LiveService]
+) -> None:
+    """The first start makes the secret and the database, each for its owner alone."""
+    service = live_service()
+    made = {file.name: stat.S_IMODE(file.stat().st_mode) for file in service.instance.iterdir()}
+    assert made["secret.key"] == made["maimconfig.db"] == 0o600
+    first = (service.instance / "secret.key").read_text()
+    service.restart()
+    assert (service.instance / "secret.key").read_text() == first
+
+
+def _command(instance: Path, url: str, *arguments: str, **env: str) -> Any:
+    """A run of `maimconfig` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "maimconfig", *arguments],
+        env={"MAIMCONFIG_INSTANCE": str(instance), "DATABASE_URL": url, "PATH": "/bin", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=instance,
+        check=False,
+    )

@@ -7,17 +7,18 @@ import fcntl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, make_url, select, text
 
 from maimconfig.db import engine, migrations
 from maimconfig.db.all_models import metadata
 from maimconfig.db.session import Database
 from maimconfig.templates.builtin import BUILTIN_TEMPLATES
 from maimconfig.templates.models import AgentTemplate
-from tests.servers.mariadb import connect
+from tests.servers.mariadb import connect, fresh_database
 
 _UPGRADE = """
 import sys
@@ -144,7 +145,7 @@ _TENANT = (
 
 @pytest.mark.parametrize(
     ("owner", "gone"),
-    [("agents", {*_OWNED}), ("tenants", {*_OWNED, *_OF_THE_TENANT})],
+    [("agents", {*_OWNED, "agents"}), ("tenants", {*_OWNED, *_OF_THE_TENANT})],
 )
 def test_cascades(database: Database, owner: str, gone: set[str]) -> None:
     """What belongs to a tenant or an agent goes with it, by the database's own doing."""
@@ -181,11 +182,7 @@ def test_waits_its_turn(
     mysql_server_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A runner waits for the one before it longer than the network's time-out."""
-    if database.is_sqlite:
-        held = contextlib.closing(Path(f"{database.url.database}.lock").open("w"))
-    else:
-        held = contextlib.closing(connect(mysql_server_url))
-    monkeypatch.setattr(engine, "NETWORK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(engine, "NETWORK_TIMEOUT_SECONDS", 2)
     impatient = Database(database.url, pool_size=2, synchronous="NORMAL")
     failures: list[BaseException] = []
 
@@ -195,17 +192,40 @@ def test_waits_its_turn(
         except BaseException as error:
             failures.append(error)
 
-    with held as holder:
-        if database.is_sqlite:
-            fcntl.flock(holder, fcntl.LOCK_EX)
-        else:
-            holder.cursor().execute("SELECT GET_LOCK(%s, 0)", (migrations.LOCK_NAME,))
-        waiting = threading.Thread(target=upgrade)
+    waiting = threading.Thread(target=upgrade)
+    with _held_by_another(database, mysql_server_url):
         waiting.start()
-        waiting.join(2.5)
+        waiting.join(3.5)
         assert waiting.is_alive(), failures
         assert migrations.current(database) is None
     waiting.join(60)
     assert failures == []
     assert migrations.matches(database)
     impatient.dispose()
+
+
+def test_waits_no_longer_than_it_says(
+    mysql_server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runner that never gets its turn says so, and doesn't begin all the same."""
+    monkeypatch.setattr(migrations, "LOCK_WAIT_SECONDS", 1)
+    with fresh_database(mysql_server_url) as url:
+        database = Database(make_url(url), pool_size=2, synchronous="NORMAL")
+        with _held_by_another(database, mysql_server_url):
+            with pytest.raises(TimeoutError, match="another process"):
+                migrations.upgrade(database)
+            assert migrations.current(database) is None
+        database.dispose()
+
+
+@contextlib.contextmanager
+def _held_by_another(database: Database, mysql_server_url: str) -> Iterator[None]:
+    """The lock of the runners, held by somebody else."""
+    if database.is_sqlite:
+        with Path(f"{database.url.database}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    else:
+        with contextlib.closing(connect(mysql_server_url)) as holder:
+            holder.cursor().execute("SELECT GET_LOCK(%s, 300)", (migrations.LOCK_NAME,))
+            yield

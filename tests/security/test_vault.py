@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -79,7 +81,7 @@ def test_no_secret() -> None:
         Vault()
 
 
-def test_follows_the_file(instance_folder) -> None:
+def test_follows_the_file(instance_folder: Path) -> None:
     """A vault reads its file again when it meets a text under a secret that it doesn't know."""
     early = Vault.open(instance_folder, None, ())
     SecretFile(instance_folder / "secret.key").rotate()
@@ -87,3 +89,96 @@ def test_follows_the_file(instance_folder) -> None:
     assert early.decrypt(late.encrypt("a", "here"), "here") == "a"
     assert early.key_ids == late.key_ids
     assert not early.reload()
+
+
+DAMAGED = [
+    "",
+    "plain text",
+    "enc",
+    "enc:",
+    "enc::",
+    "enc:{id}",
+    "enc:{id}:",
+    "enc:{id}:!!!!",
+    "enc:{id}:AAAA",
+    "enc:{id}:A",
+    "enc:{id}:" + "A" * 37,
+    "enc:{id}:" + "A" * 400,
+    "enc:{id}:é",
+    "enc:00000000:AAAA",
+    "ENC:{id}:AAAA",
+]
+
+
+@pytest.mark.parametrize("sealed", DAMAGED)
+def test_damaged(sealed: str) -> None:
+    """What was never sealed, or was cut or scrambled, doesn't open, and says so in one way."""
+    vault = Vault([ONE])
+    with pytest.raises(SecretUnknown):
+        vault.decrypt(sealed.format(id=vault.current.id), "here")
+
+
+def test_every_cut() -> None:
+    """A sealed text that was cut anywhere doesn't open."""
+    vault = Vault([ONE])
+    sealed = vault.encrypt("secret", "here")
+    for length in range(len(sealed)):
+        with pytest.raises(SecretUnknown):
+            vault.decrypt(sealed[:length], "here")
+
+
+def test_every_bit() -> None:
+    """A sealed text of which any byte was changed doesn't open."""
+    vault = Vault([ONE])
+    head, _, encoded = vault.encrypt("secret", "here").rpartition(":")
+    for place in range(len(base64.b64decode(encoded))):
+        raw = bytearray(base64.b64decode(encoded))
+        raw[place] ^= 0x80
+        with pytest.raises(SecretUnknown):
+            vault.decrypt(f"{head}:{base64.b64encode(raw).decode()}", "here")
+
+
+def test_errors_tell_nothing() -> None:
+    """What can't be opened isn't repeated by the error."""
+    sealed = Vault([OTHER]).encrypt("secret", "here")
+    with pytest.raises(SecretUnknown) as caught:
+        Vault([ONE]).decrypt(sealed, "here")
+    assert sealed.rpartition(":")[2] not in str(caught.value)
+    assert OTHER not in str(caught.value)
+
+
+def test_seals_under_the_newest(instance_folder: Path) -> None:
+    """A vault notices a rotation before it seals or hashes anything new."""
+    early = Vault.open(instance_folder, None, ())
+    file = SecretFile(instance_folder / "secret.key")
+    file.rotate()
+    late = Vault.open(instance_folder, None, ())
+    assert late.is_current(early.encrypt("a", "here"))
+    file.rotate()
+    newest = Vault.open(instance_folder, None, ())
+    assert early.key_hash("mmc_x") == newest.key_hash("mmc_x")
+
+
+def test_two_threads_notice_at_once(instance_folder: Path) -> None:
+    """Whoever asks whether there are newer secrets has them afterwards, also while another
+    thread is still reading them."""
+    vault = Vault.open(instance_folder, None, ())
+    file = SecretFile(instance_folder / "secret.key")
+    for _ in range(50):
+        file.rotate()
+        newest = Vault.open(instance_folder, None, ()).current.id
+        start = threading.Barrier(4)
+        seen: list[str] = []
+
+        def look(start: threading.Barrier = start, seen: list[str] = seen) -> None:
+            start.wait()
+            vault.reload()
+            seen.append(vault.current.id)
+
+        threads = [threading.Thread(target=look) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert seen == [newest] * 4
+        file.forget_previous()

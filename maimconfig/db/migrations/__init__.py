@@ -87,11 +87,17 @@ def _only_runner(database: Database) -> Iterator[None]:
         return
     # A lock of MySQL belongs to its connection, so it gets one of its own.
     with database.reader.connect() as connection:
-        connection.execute(
-            text("SELECT GET_LOCK(:name, :wait)"),
-            {"name": LOCK_NAME, "wait": LOCK_WAIT_SECONDS},
-        )
+        _wait_for_lock(connection)
         try:
             yield
         finally:
             connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK_NAME})
+
+
+def _wait_for_lock(connection: Connection) -> None:
+    # In short turns, since one long wait would be ended by the network's time-out.
+    query = text("SELECT GET_LOCK(:name, 1)")
+    for _ in range(LOCK_WAIT_SECONDS):
+        if connection.scalar(query, {"name": LOCK_NAME}) == 1:
+            return
+    raise TimeoutError(f"another process has been migrating for {LOCK_WAIT_SECONDS} s")
