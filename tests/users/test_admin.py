@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -211,7 +212,7 @@ def test_permissions(boss: Person) -> None:
     assert set(found["roles"]["admin"]) == set(PERMISSIONS)
     assert list(found["roles"]) == ["admin", "supervisor", "agent", "user", "guest"]
     held = [set(permissions) for permissions in found["roles"].values()]
-    assert all(higher >= lower for higher, lower in zip(held, held[1:], strict=False))
+    assert all(higher >= lower for higher, lower in pairwise(held))
 
 
 class TestAnalytics:
@@ -220,7 +221,7 @@ class TestAnalytics:
         before = boss.found(f"{ANALYTICS}/dashboard")
         key = factories.api_key(api)
         factories.heart_beat(api, {"tenant_id": key["tenant_id"], "id": key["agent_id"]})
-        factories.usage(api, key["tenant_id"], tokens_in=7, tokens_out=3)
+        factories.usage(api, key["tenant_id"], details={"tokens_in": 7, "tokens_out": 3})
         after = boss.found(f"{ANALYTICS}/dashboard")
         for kind in ("tenants", "agents", "api_keys"):
             assert after[kind]["total"] == before[kind]["total"] + 1
