@@ -19,7 +19,6 @@ CALLS = [
     ("PATCH", "/health", 405),
     ("GET", "/api/v1/auth/me", 401),
     ("POST", "/api/v1/auth/login", 422),
-    ("OPTIONS", "/api/v1/auth/login", 200),
 ]
 
 
