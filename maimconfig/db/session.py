@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from maimconfig.db.engine import is_sqlite, make_reader, make_writer
-from maimconfig.http.errors import DatabaseUnavailable
+from maimconfig.http.errors import AppError, DatabaseUnavailable, NotModified
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
@@ -26,6 +26,9 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
+
+# Raised between statements, by those who work on results that were read to their end.
+_HARMLESS = (AppError, NotModified)
 
 # MySQL: 1213 deadlock (also a Galera certification conflict), 1205 lock wait timeout.
 _MYSQL_RETRY = {1205, 1213}
@@ -121,7 +124,16 @@ class Database:
         lock = self._writer_lock if write else contextlib.nullcontext()
         engine = self.writer if write else self.reader
         with lock, Session(engine, autoflush=False, expire_on_commit=False) as session:
-            yield session
+            try:
+                yield session
+            except _HARMLESS:
+                raise
+            except Exception:
+                # A result that was read in part keeps its statement open, and with it SQLite's
+                # snapshot, for whoever gets the connection next: nothing resets a reader's.
+                if not write:
+                    session.invalidate()
+                raise
 
     def answers(self) -> bool:
         """Whether the database answers a query now."""

@@ -21,9 +21,8 @@ from flask import Response
 from marshmallow import Schema
 
 from maimconfig.http import context, documents
-from maimconfig.http.conditional import NotModified
 from maimconfig.http.envelope import envelope_of, success
-from maimconfig.http.errors import AppError
+from maimconfig.http.errors import AppError, NotModified
 from maimconfig.http.examples import enveloped, example_of
 from maimconfig.http.idempotency import answer_once
 from maimconfig.http.parsing import StrictParser

@@ -10,14 +10,10 @@ import orjson
 from flask import request
 
 from maimconfig.http.context import current
-from maimconfig.http.errors import PreconditionFailed
+from maimconfig.http.errors import NotModified, PreconditionFailed
 
 # No more digits than a revision has: int() refuses to read thousands.
 _REVISION = re.compile(r"[0-9]{1,18}\Z")
-
-
-class NotModified(Exception):
-    """The caller has this version already: 304."""
 
 
 def revision_etag(revision: int, *volatile: object) -> None:

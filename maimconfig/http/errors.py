@@ -303,6 +303,10 @@ class RateLimited(AppError):
         super().__init__(reason, headers=headers, **kwargs)
 
 
+class NotModified(Exception):
+    """The caller has this version already: 304."""
+
+
 class InternalError(AppError):
     code, status, text = "SYS_001", 500, Text("系统内部错误", "Internal error")
 

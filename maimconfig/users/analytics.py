@@ -52,7 +52,7 @@ def users(session: Session) -> dict[str, Any]:
 
 def _by(session: Session, column: Any) -> dict[str, int]:
     counts: dict[str, int] = dict(
-        session.execute(select(column, func.count()).group_by(column)).tuples().all()
+        session.execute(select(column, func.count()).group_by(column)).all()
     )
     return {"total": sum(counts.values()), **counts}
 

@@ -43,6 +43,23 @@ def test_rolls_back(runtime: Runtime, migrated_database_url: str) -> None:
     assert _names(runtime) == set()
 
 
+def test_a_failed_reader_holds_no_snapshot(runtime: Runtime, migrated_database_url: str) -> None:
+    """A unit that fails in the midst of a result leaves no old snapshot to those after it."""
+    held: list[Any] = []
+
+    def fail(session: Session) -> None:
+        numbers = text("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3")
+        held.append(session.execute(numbers))
+        assert held[0].fetchone() == (1,)
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        runtime.read(fail)
+    runtime.write(lambda session: _tenant(session, "new"))
+    for _ in range(runtime.settings.pool_size):
+        assert _names(runtime) == {"new"}
+
+
 def test_reader_sees_every_commit(runtime: Runtime, migrated_database_url: str) -> None:
     """Two statements of one reading unit see what was committed in between."""
 

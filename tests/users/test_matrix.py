@@ -86,7 +86,7 @@ def test_role(role: str, caller: Api, public: Api, plane: Plane) -> None:
         answer = caller.call(operation.method, operation.path(), json={"x": 1}, headers=who.headers)
         needed = operation.access.permission
         if needed is None or needed in ROLES[role]:
-            assert answer.status_code not in (401, 403), operation
+            assert answer.status_code in (200, 204, 404, 422), operation
         else:
             caller.error(answer, 403, "AUTH_008")
 

@@ -1,0 +1,142 @@
+"""How often a password may be tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import time_machine
+
+from maimconfig.security import passwords
+from tests.api import Api
+from tests.factories import users
+from tests.factories.users import AUTH, PASSWORD
+from tests.parallel import at_once, post, statuses
+
+URL = f"{AUTH}/login"
+LIMIT = 5
+
+
+@pytest.fixture
+def clock() -> Iterator[Any]:
+    """A clock that stands still until it is shifted."""
+    with time_machine.travel("2026-11-23T08:00:00Z", tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def strict(public_with: Callable[..., Api]) -> Api:
+    """The public plane as it is by default."""
+    return public_with(login_attempts_per_minute=LIMIT)
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that reached the hash."""
+    reached: list[str] = []
+    true = passwords.verify_password
+
+    def counted(password: str, stored: str | None) -> bool:
+        reached.append(password)
+        return true(password, stored)
+
+    monkeypatch.setattr(passwords, "verify_password", counted)
+    return reached
+
+
+def attempt(api: Api, name: str, password: str = "wrong", address: str = "192.0.2.1") -> Any:
+    """A login from an address."""
+    body = {"username": name, "password": password}
+    return api.post(URL, body, environ_base={"REMOTE_ADDR": address})
+
+
+def test_an_account(strict: Api, public: Api, clock: Any, verified: list[str]) -> None:
+    """Five failures a minute for an account, whatever addresses they come from and however its
+    name is written; the sixth isn't even tried, not with the right password either."""
+    alice = users.person(public, username="alice")
+    verified.clear()
+    for number, name in enumerate(["alice", "ALICE", "Ａlice", "alicE", "aLice"]):
+        strict.error(attempt(strict, name, address=f"192.0.2.{number}"), 401, "AUTH_007")
+    clock.shift(15)
+    refused = attempt(strict, "alice", PASSWORD, address="192.0.2.99")
+    strict.error(refused, 429, "RATE_001")
+    assert refused.headers["Retry-After"] == "45"
+    assert len(verified) == LIMIT
+    assert alice.is_logged_in()
+    assert alice.refreshed().status_code == 200
+    clock.shift(45)
+    assert attempt(strict, "alice", PASSWORD).status_code == 200
+
+
+def test_an_address(strict: Api, clock: Any, verified: list[str]) -> None:
+    """Five failures a minute from an address, whatever names it tries."""
+    for number in range(LIMIT):
+        strict.error(attempt(strict, f"nobody{number}"), 401, "AUTH_007")
+    strict.error(attempt(strict, "nobody"), 429, "RATE_001")
+    strict.error(attempt(strict, "nobody", address="192.0.2.2"), 401, "AUTH_007")
+    assert len(verified) == LIMIT + 1
+
+
+def test_a_refused_attempt_counts_for_nobody(strict: Api, public: Api, clock: Any) -> None:
+    """An address that is refused already can't lock accounts by going on."""
+    users.register(public, username="alice")
+    for number in range(LIMIT):
+        attempt(strict, f"nobody{number}")
+    for _ in range(2 * LIMIT):
+        strict.error(attempt(strict, "alice"), 429, "RATE_001")
+    assert attempt(strict, "alice", PASSWORD, address="192.0.2.2").status_code == 200
+
+
+def test_successes_count_for_nothing(strict: Api, public: Api, clock: Any) -> None:
+    """Whoever knows the password may log in as often as wanted."""
+    users.register(public, username="alice")
+    for _ in range(LIMIT - 1):
+        attempt(strict, "alice")
+    for _ in range(2 * LIMIT):
+        assert attempt(strict, "alice", PASSWORD).status_code == 200
+    strict.error(attempt(strict, "alice"), 401, "AUTH_007")
+    strict.error(attempt(strict, "alice"), 429, "RATE_001")
+
+
+def test_over_processes(public_with: Callable[..., Api], clock: Any, verified: list[str]) -> None:
+    """The limit holds over all that share a database."""
+    both = [public_with(login_attempts_per_minute=LIMIT) for _ in range(2)]
+    answers = [attempt(both[number % 2], "nobody") for number in range(LIMIT + 1)]
+    assert [answer.status_code for answer in answers] == [401] * LIMIT + [429]
+    assert len(verified) == LIMIT
+
+
+def test_at_once(strict: Api, verified: list[str]) -> None:
+    """Of 20 attempts at the same time no more than five reach the hash."""
+    answers = at_once(strict, [post(URL, {"username": "nobody", "password": "wrong"})] * 20)
+    assert statuses(answers) == {401: LIMIT, 429: 20 - LIMIT}
+    assert len(verified) == LIMIT
+
+
+def test_of_old_passwords(strict: Api, clock: Any) -> None:
+    """Who has found somebody logged in can't try passwords by changing it."""
+    alice = users.person(strict)
+    body = {"old_password": "wrong", "new_password": "another password"}
+    for _ in range(LIMIT):
+        strict.error(alice.post(f"{AUTH}/change-password", body), 401, "AUTH_007")
+    strict.error(alice.post(f"{AUTH}/change-password", body), 429, "RATE_001")
+    assert alice.is_logged_in()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_one_hash_each(known: bool, public: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password costs one verification, whether or not there is such a user."""
+    users.register(public, username="alice")
+    attempt(public, "nobody")  # what stands for nobody's password is made once
+    counted: list[str] = []
+    hasher = passwords._HASHER
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            counted.append(name)
+            return getattr(hasher, name)
+
+    monkeypatch.setattr(passwords, "_HASHER", Counting())
+    public.error(attempt(public, "alice" if known else "nobody"), 401, "AUTH_007")
+    assert counted == ["verify"]
