@@ -61,6 +61,9 @@ class Background:
             except DatabaseUnavailable as error:
                 usage.restore()
                 log.warning("key_usage.not_written", reason=str(error))
+            except BaseException:
+                usage.restore()
+                raise
 
     def _run(self) -> None:
         tidied = time.monotonic()

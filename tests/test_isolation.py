@@ -10,8 +10,10 @@ from werkzeug.test import TestResponse
 from tests import factories
 from tests.api import Api
 
+# What acts for a person who is logged in is looked at in tests/users/test_matrix.py.
+CONTROL_PLANE = ("/api/v2/", "/api/v1/plugins/", "/api/v1/usage/")
 # Fields whose names end like an id's but that name nothing of this service, or no other's object.
-FREE = {"owner_id", "user_id", "client_id"}
+FREE = {"owner_id", "user_id"}
 # A clone goes where the caller says: that is what its tenant_id is for.
 MEANT = {("POST", "/api/v2/agents/{agent_id}/clone", "tenant_id")}
 UNKNOWN = {"tenant_id": "tenant_nope", "agent_id": "agent_nope", "template_id": "tmpl_nope",
@@ -55,65 +57,69 @@ class World:
         }
 
 
-def ids_of(names: Any) -> list[str]:
-    """Those of the fields that name an object."""
-    return [name for name in names if name in UNKNOWN and name not in FREE]
-
-
-def parts_of(operation: dict[str, Any], spec: dict[str, Any]) -> tuple[list[str], dict, dict]:
-    """The names in an operation's path, and its query's and its body's fields by whether they
+class Parts(NamedTuple):
+    """The fields of an operation: names of its path, and of its query and its body whether they
     are required."""
-    parameters = operation.get("parameters", [])
-    in_path = [one["name"] for one in parameters if one["in"] == "path"]
+
+    path: list[str]
+    query: dict[str, bool]
+    body: dict[str, bool]
+
+    @property
+    def ids(self) -> list[str]:
+        """Those that name an object."""
+        return [name for name in (*self.path, *self.query, *self.body) if name in UNKNOWN]
+
+
+def operations(spec: dict[str, Any]) -> dict[tuple[str, str], Parts]:
+    """The operations of the control plane by method and path, as the document has them."""
+    return {
+        (method.upper(), path): parts_of(item.get("parameters", []), operation, spec)
+        for path, item in spec["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters" and path.startswith(CONTROL_PLANE)
+    }
+
+
+def parts_of(shared: list[Any], operation: dict[str, Any], spec: dict[str, Any]) -> Parts:
+    """The fields of one operation."""
+    parameters = [*shared, *operation.get("parameters", [])]
     query = {one["name"]: one.get("required", False) for one in parameters if one["in"] == "query"}
     content = operation.get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     if "$ref" in schema:
         schema = spec["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     required = schema.get("required", [])
-    return in_path, query, {name: name in required for name in schema.get("properties", {})}
+    return Parts(
+        [one["name"] for one in parameters if one["in"] == "path"],
+        query,
+        {name: name in required for name in schema.get("properties", {})},
+    )
 
 
 def combinations(spec: dict[str, Any]) -> list[Combination]:
-    """Every way to name an own and a foreign object in one call, by the OpenAPI document."""
+    """Every way to name an own and a foreign object in one call."""
     found = []
-    for path, item in spec["paths"].items():
-        for method, operation in item.items():
-            if method not in ("get", "post", "put", "delete"):
-                continue
-            shared = {"parameters": [*item.get("parameters", []), *operation.get("parameters", [])]}
-            in_path, query, body = parts_of({**operation, **shared}, spec)
-            fields = [*ids_of(in_path), *ids_of(query), *ids_of(body)]
-            if len(fields) < 2:
-                continue
-            anchor = fields[0] if in_path else "tenant_id"
-            found += [
-                Combination(method.upper(), path, anchor, field)
-                for field in fields
-                if field != anchor
-            ]
+    for (method, path), parts in operations(spec).items():
+        anchor = parts.ids[0] if parts.path else "tenant_id"
+        others = [name for name in parts.ids if name != anchor]
+        found += [Combination(method, path, anchor, name) for name in others]
     return found
 
 
 def call(api: Api, case: Combination, ids: dict[str, str]) -> TestResponse:
     """The operation with these ids and else only what it needs."""
-    item = api.spec["paths"][case.path]
-    operation = item[case.method.lower()]
-    shared = {"parameters": [*item.get("parameters", []), *operation.get("parameters", [])]}
-    in_path, query, body = parts_of({**operation, **shared}, api.spec)
-    given = {case.anchor, case.field}
-    path = case.path
-    for name in in_path:
-        path = path.replace(f"{{{name}}}", ids[name])
+    parts = operations(api.spec)[case.method, case.path]
 
     def filled(fields: dict[str, bool]) -> dict[str, Any]:
-        wanted = {name for name, required in fields.items() if required} | (given & set(fields))
+        wanted = {name for name, required in fields.items() if required}
+        wanted |= {case.anchor, case.field} & fields.keys()
         return {name: ids.get(name, NEEDED.get(name)) for name in wanted}
 
-    options: dict[str, Any] = {"query_string": filled(query)}
+    options: dict[str, Any] = {"query_string": filled(parts.query)}
     if case.method in ("POST", "PUT"):
-        options["json"] = filled(body)
-    return api.call(case.method, path, **options)
+        options["json"] = filled(parts.body)
+    return api.call(case.method, case.path.format(**ids), **options)
 
 
 def told(answer: TestResponse) -> tuple[int, Any]:
@@ -148,13 +154,8 @@ def test_the_walk_finds_them(api: Api) -> None:
 
 def test_every_id_is_known_to_this_test(api: Api) -> None:
     """No operation takes an id that the test doesn't try."""
-    names = set()
-    for item in api.spec["paths"].values():
-        for method in ("get", "post", "put", "delete"):
-            if method in item:
-                in_path, query, body = parts_of(item[method], api.spec)
-                names |= {name for name in (*in_path, *query, *body) if name.endswith("_id")}
-    assert names <= UNKNOWN.keys() | FREE
+    names = {name for parts in operations(api.spec).values() for part in parts for name in part}
+    assert {name for name in names if name.endswith("_id")} == UNKNOWN.keys() - {"resource"} | FREE
 
 
 def test_foreign_looks_unknown(api: Api) -> None:

@@ -63,6 +63,7 @@ def _make(url: URL, *, pool_size: int, synchronous: str, **options: Any) -> Engi
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
+        hide_parameters=True,  # they end up in logs, and may be a password's hash
         **options,
     )
     if is_sqlite(url):
