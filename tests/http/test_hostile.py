@@ -137,12 +137,13 @@ OPERATIONS: dict[tuple[str, str], tuple[Valid | None, Valid]] = {
 
 
 def test_every_operation_is_here(api: Api) -> None:
-    """The table of this module has every operation of the document."""
+    """The table of this module has every operation of the document that needs no login."""
+    users = {"users", "admin", "own-agents", "own-tenants", "own-system"}
     documented = {
         (method, path)
         for path, item in api.spec["paths"].items()
         for method in ("get", "post", "put", "delete", "patch")
-        if method in item
+        if method in item and not users & set(item[method]["tags"])
     }
     assert documented == set(OPERATIONS)
 
