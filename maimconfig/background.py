@@ -79,9 +79,17 @@ class Background:
 
     def _tidy(self) -> None:
         from maimconfig.api_keys.service import forget_retired
+        from maimconfig.chat.settlement import forget_old_months, settle_abandoned
         from maimconfig.http.idempotency import forget_expired
         from maimconfig.rate_limits.service import forget_old
         from maimconfig.users.sessions import forget_expired as forget_expired_sessions
 
-        for work in (forget_expired, forget_retired, forget_old, forget_expired_sessions):
+        for work in (
+            forget_expired,
+            forget_retired,
+            forget_old,
+            forget_expired_sessions,
+            forget_old_months,
+        ):
             self._runtime.write(work)
+        settle_abandoned(self._runtime)

@@ -24,17 +24,19 @@ class Access:
 
     Attributes:
         kind: `network` is nothing but being on the trusted network (and the internal token
-            where one is set), `open` is nothing, `login` is an access token.
+            where one is set), `open` is nothing, `login` is an access token, `key` is an API key,
+            which the view itself checks, for it may stand in the body.
         permission: that the user's role must have.
     """
 
-    kind: Literal["network", "open", "login"]
+    kind: Literal["network", "open", "login", "key"]
     permission: str | None = None
 
 
 NETWORK = Access("network")
 OPEN = Access("open")
 LOGIN = Access("login")
+KEY = Access("key")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.usage.routes:log_blp", _INTERNAL),
     Mount("maimconfig.audit.routes:blp", _INTERNAL),
     Mount("maimconfig.system.routes:blp", _INTERNAL),
+    Mount("maimconfig.chat.routes:blp", {"internal": NETWORK, "public": KEY}),
     Mount(
         "maimconfig.users.routes:blp",
         _LOGIN,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maimconfig.background import Background
+from maimconfig.chat.slots import Slots
 from maimconfig.db import lifecycle
 from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
@@ -17,6 +19,9 @@ from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
 from maimconfig.users.login import LOGIN_BY_ID, Login
+
+if TYPE_CHECKING:
+    from maimconfig.chat._interim import Providers
 
 T = TypeVar("T")
 
@@ -64,6 +69,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.background = Background(self)
+        self._slots: dict[str, Slots] = {}
         self.key_look_up = LookUp(self.database, KEY_BY_HASH, KeyRow)
         self.login_look_up = LookUp(self.database, LOGIN_BY_ID, Login)
 
@@ -96,6 +102,17 @@ class Runtime:
             bot_defaults=load_bot_defaults(settings.bot_defaults_path),
         )
 
+    @cached_property
+    def providers(self) -> Providers:
+        """What asks AI providers; made at the first chat, for it takes memory."""
+        from maimconfig.chat._interim import Providers
+
+        return Providers()
+
+    def reply_slots(self, plane: str) -> Slots:
+        """The places for replies of a plane, which has threads of its own."""
+        return self._slots.setdefault(plane, Slots(self.settings.chat_replies))
+
     def read(self, work: Callable[[Session], T], actor: Actor = SYSTEM) -> T:
         """Run a unit of work that only reads."""
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=False)
@@ -106,5 +123,7 @@ class Runtime:
 
     def close(self) -> None:
         """Write what is only in memory and close the database."""
+        if "providers" in self.__dict__:
+            self.providers.close()
         self.background.close()
         self.database.dispose()

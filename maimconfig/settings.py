@@ -166,6 +166,26 @@ class Settings:
         "API keys a tenant may have when its tenant_config.quotas says nothing.",
         shown_default="no limit",
     )
+    requests_per_minute: int | None = setting(
+        None,
+        types.optional(types.integer(0, 2**53)),
+        "Chats a tenant may ask for in a minute when its tenant_config.quotas says nothing.",
+        shown_default="no limit",
+    )
+    tokens_per_month: int | None = setting(
+        None,
+        types.optional(types.integer(0, 2**53)),
+        "Tokens a tenant's chats may use in a month (UTC) when its tenant_config.quotas says "
+        "nothing.",
+        shown_default="no limit",
+    )
+    chat_replies: int = setting(
+        64,
+        types.integer(1, 1024),
+        "Replies that each plane of a process makes at once, streamed or not. They have threads "
+        "of their own beside MAIMCONFIG_THREADS, so that chats never take the last threads; past "
+        "it a chat is answered 503 at once.",
+    )
     access_token_minutes: int = setting(
         30, types.integer(1, 24 * 60), "How long an access token lasts, in minutes."
     )

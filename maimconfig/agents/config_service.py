@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from maimconfig.agents import configuration, merge, service, versions
+from maimconfig.agents import config_secrets, configuration, merge, service, versions
 from maimconfig.agents.models import Agent
 from maimconfig.audit import service as audit
 from maimconfig.db import revisions
@@ -58,14 +58,26 @@ def effective(session: Session, agent: Agent, *, explained: bool = False) -> dic
         explained: give {config, explain}, which tells for each leaf its value and the layer that
             it comes from.
     """
-    layers = _layers(session, agent)
+    layers = _layers(session, agent, configuration.shown)
     merged = merge.effective(layers)
     return {"config": merged, "explain": merge.explain(layers)} if explained else merged
 
 
-def _layers(session: Session, agent: Agent) -> Any:
+def opened(session: Session, agent: Agent) -> dict[str, Any]:
+    """The effective configuration with its secrets in the clear, for whoever asks an agent's
+    providers; never show it."""
+
+    def unsealed(stored: Mapping[str, Any]) -> dict[str, Any]:
+        return config_secrets.unseal(stored, session.runtime.vault)
+
+    return merge.effective(_layers(session, agent, unsealed))
+
+
+def _layers(
+    session: Session, agent: Agent, shown: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> Any:
     template = session.get(AgentTemplate, agent.template_id) if agent.template_id else None
-    return configuration.layers(session, agent.config, template.config if template else None)
+    return configuration.layers(session, agent.config, template.config if template else None, shown)
 
 
 def _save(session: Session, agent: Agent, config: dict[str, Any], action: str) -> Agent:

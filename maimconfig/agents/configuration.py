@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from maimconfig.agents import config_fields, config_secrets, merge
@@ -73,15 +73,23 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[st
 
 
 def layers(
-    session: Session, own: Mapping[str, Any], template: Mapping[str, Any] | None
+    session: Session,
+    own: Mapping[str, Any],
+    template: Mapping[str, Any] | None,
+    readable: Callable[[Mapping[str, Any]], dict[str, Any]],
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """The layers of an agent's configuration, the lowest first."""
+    """The layers of an agent's configuration, the lowest first.
+
+    Args:
+        own, template: as they are stored.
+        readable: makes of a stored configuration one whose secrets are masked, or in the clear.
+    """
     found: list[tuple[str, Mapping[str, Any]]] = [
         ("system", _as_layer(session.runtime.bot_defaults))
     ]
     if template is not None:
-        found.append(("template", shown(template)))
-    return [*found, ("agent", shown(own))]
+        found.append(("template", readable(template)))
+    return [*found, ("agent", readable(own))]
 
 
 def _as_layer(bot_defaults: Mapping[str, Any]) -> dict[str, Any]:

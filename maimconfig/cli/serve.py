@@ -53,7 +53,7 @@ def serve(planes: tuple[Plane, ...], workers: int | None, auto_migrate: bool) ->
             ),
             binds,
             workers=settings.workers,
-            threads=settings.threads,
+            threads=settings.threads + settings.chat_replies,
             affinity=settings.cpu_affinity,
             announce=_announce,
             drain_seconds=settings.drain_seconds,

@@ -19,6 +19,7 @@ _MODULES = (
     "maimconfig.usage.models",
     "maimconfig.audit.models",
     "maimconfig.users.models",
+    "maimconfig.chat.models",
 )
 
 for _module in _MODULES:

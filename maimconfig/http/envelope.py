@@ -9,7 +9,7 @@ from marshmallow import Schema, fields
 from maimconfig import clock
 from maimconfig.http import context
 from maimconfig.http.errors import AppError
-from maimconfig.i18n import Text, localized
+from maimconfig.i18n import Locale, Text, localized
 
 SUCCESS = Text("操作成功", "Success")
 
@@ -33,16 +33,19 @@ def success(data: Any) -> dict[str, Any]:
 
 
 def failure(error: AppError) -> dict[str, Any]:
-    """The error envelope; `detail` repeats the message for older front ends."""
-    locale = context.locale()
-    message = localized(error.text, locale)
+    """The error envelope of the current request."""
+    return failure_of(error, context.locale(), context.current().request_id)
+
+
+def failure_of(error: AppError, locale: Locale, request_id: str | None) -> dict[str, Any]:
+    """The error envelope, also where no request is at hand any more."""
     body = {
         "success": False,
-        "message": message,
+        "message": localized(error.text, locale),
         "error": localized(error.reason, locale),
         "error_code": error.code,
         "timestamp": _timestamp(),
-        "request_id": context.current().request_id,
+        "request_id": request_id,
     }
     if error.details:
         body["details"] = localized(dict(error.details), locale)

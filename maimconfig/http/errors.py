@@ -10,6 +10,7 @@
     │   ├── TokenInvalid               401  AUTH_006
     │   └── LoginFailed                401  AUTH_007
     ├── Forbidden
+    │   ├── KeyForbidden               403  AUTH_003
     │   ├── RoleForbidden              403  AUTH_008
     │   ├── AddressNotAllowed          403  AUTH_009
     │   ├── TenantNotActive            403  TENANT_003
@@ -35,7 +36,8 @@
     │   ├── TemplateNameTaken          409  TEMPLATE_002
     │   ├── TemplateInUse              409  TEMPLATE_003
     │   ├── UserTaken                  409  USER_002
-    │   └── LastAdmin                  409  USER_003
+    │   ├── LastAdmin                  409  USER_003
+    │   └── StillAnswering             409  CHAT_005
     ├── MethodNotAllowed               405  METHOD_NOT_ALLOWED
     ├── PreconditionFailed             412  PRECONDITION_001
     ├── PayloadTooLarge                413  PAYLOAD_TOO_LARGE
@@ -44,11 +46,15 @@
     │   ├── TenantTypeUnsupported      422  TENANT_004
     │   ├── AgentConfigInvalid         422  AGENT_004
     │   ├── PermissionsInvalid         422  KEY_005
+    │   ├── MessageDropped             422  CHAT_002
     │   └── IdempotencyKeyReused       422  IDEMPOTENCY_001
     ├── RateLimited                    429  RATE_001
+    │   └── QuotaExceeded              429  QUOTA_001
     ├── InternalError                  500  SYS_001
+    ├── NoProviderAnswered             502  CHAT_003
     ├── DatabaseUnavailable            503  SYS_002
-    └── Busy                           503  SYS_005
+    ├── Busy                           503  SYS_005
+    └── ReplyTooSlow                   504  CHAT_004
 
 Raise means roll back. `text` is what people read, `reason` what exactly was wrong (both go to
 the caller), `internal` goes to the log alone. This module knows no HTTP library, so that
@@ -138,6 +144,10 @@ class KeyExpired(Unauthenticated):
 
 class Forbidden(AppError):
     code, status, text = "FORBIDDEN", 403, Text("不允许", "Not allowed")
+
+
+class KeyForbidden(Forbidden):
+    code, text = "AUTH_003", Text("API密钥没有此权限", "API key lacks the permission")
 
 
 class RoleForbidden(Forbidden):
@@ -250,6 +260,13 @@ class LastAdmin(Conflict):
     code, text = "USER_003", Text("必须保留最后一个管理员", "The last admin must stay")
 
 
+class StillAnswering(Conflict):
+    code, text = "CHAT_005", Text("这条消息正在回复中", "This message is being answered")
+
+    def __init__(self, reason: str | None = None, **kwargs: Any) -> None:
+        super().__init__(reason, headers={"Retry-After": "2"}, **kwargs)
+
+
 class PreconditionFailed(AppError):
     code, status = "PRECONDITION_001", 412
     text = Text("资源已被他人修改", "If-Match does not match")
@@ -290,6 +307,10 @@ class PermissionsInvalid(Invalid):
     code, text = "KEY_005", Text("API密钥权限无效", "API key permissions invalid")
 
 
+class MessageDropped(Invalid):
+    code, text = "CHAT_002", Text("消息被内容过滤拒绝", "Message refused by the content filter")
+
+
 class IdempotencyKeyReused(Invalid):
     code = "IDEMPOTENCY_001"
     text = Text("幂等键已用于不同的请求", "Idempotency-Key used before with another body")
@@ -301,6 +322,10 @@ class RateLimited(AppError):
     def __init__(self, reason: str | None = None, *, retry_after: int, **kwargs: Any) -> None:
         headers = {"Retry-After": str(retry_after), **kwargs.pop("headers", {})}
         super().__init__(reason, headers=headers, **kwargs)
+
+
+class QuotaExceeded(RateLimited):
+    code, text = "QUOTA_001", Text("本期配额已用完", "Quota of the period used up")
 
 
 class NotModified(Exception):
@@ -323,3 +348,11 @@ class Busy(AppError):
 
     def __init__(self, reason: str | None = None, *, internal: str | None = None) -> None:
         super().__init__(reason, headers={"Retry-After": "2"}, internal=internal)
+
+
+class NoProviderAnswered(AppError):
+    code, status, text = "CHAT_003", 502, Text("没有AI服务商响应", "No provider answered")
+
+
+class ReplyTooSlow(AppError):
+    code, status, text = "CHAT_004", 504, Text("回复超时", "The reply took too long")

@@ -224,6 +224,14 @@ class Texts(_Counted, fields.List[str]):
         self.most = items
 
 
+class Objects(_Counted, fields.List[dict[str, Any]]):
+    """A list of 1 to `items` free-form objects."""
+
+    def __init__(self, *, items: int, **kwargs: Any) -> None:
+        super().__init__(Object(), validate=length(1, items), **kwargs)
+        self.most = items
+
+
 class TextLists(_Counted, fields.Dict):
     """An object of at most `items` lists of strings, of at most `each` strings each."""
 

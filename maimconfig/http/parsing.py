@@ -70,7 +70,7 @@ def load_body(schema: Schema) -> Any:
     Raises:
         Invalid: with every field that is wrong.
     """
-    return _loaded(schema, json_body(request))
+    return loaded(schema, json_body(request))
 
 
 def load_form_or_body(schema: Schema) -> Any:
@@ -80,7 +80,7 @@ def load_form_or_body(schema: Schema) -> Any:
         Invalid: with every field that is wrong.
     """
     if request.mimetype == "application/x-www-form-urlencoded":
-        return _loaded(schema, request.form.to_dict())
+        return loaded(schema, request.form.to_dict())
     return load_body(schema)
 
 
@@ -90,10 +90,15 @@ def load_query(schema: Schema) -> Any:
     Raises:
         Invalid: with every field that is wrong.
     """
-    return _loaded(schema, request.args.to_dict(), unknown=EXCLUDE)
+    return loaded(schema, request.args.to_dict(), unknown=EXCLUDE)
 
 
-def _loaded(schema: Schema, data: Any, **options: Any) -> Any:
+def loaded(schema: Schema, data: Any, **options: Any) -> Any:
+    """What a schema loads from a value.
+
+    Raises:
+        Invalid: with every field that is wrong.
+    """
     try:
         return schema.load(data, **options)
     except ValidationError as error:

@@ -10,8 +10,9 @@ from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import client_address, current, note_tenant, runtime
 from maimconfig.key_checks import schemas, service
+from maimconfig.key_checks.refusals import REFUSED, good
 from maimconfig.key_checks.service import Check
-from maimconfig.key_checks.verdict import KeyRow, Reason
+from maimconfig.key_checks.verdict import KeyRow
 
 blp = Blueprint(
     "auth",
@@ -20,17 +21,6 @@ blp = Blueprint(
     url_prefix="/api/v2/auth",
     description="Whether a key is good, and what it may do.",
 )
-
-REFUSALS: dict[Reason, type[errors.AppError]] = {
-    Reason.MALFORMED: errors.KeyFormatInvalid,
-    Reason.UNKNOWN: errors.KeyUnknown,
-    Reason.DISABLED: errors.KeyDisabledRefused,
-    Reason.EXPIRED: errors.KeyExpired,
-    Reason.TENANT_NOT_ACTIVE: errors.TenantNotActive,
-    Reason.AGENT_NOT_ACTIVE: errors.AgentNotActive,
-    Reason.ADDRESS_NOT_ALLOWED: errors.AddressNotAllowed,
-}
-REFUSED = (*REFUSALS.values(), errors.DatabaseUnavailable)
 
 
 @blp.post("/parse-api-key", unit="none", errors=(errors.KeyFormatInvalid,))
@@ -100,8 +90,4 @@ def _good(found: Check) -> KeyRow:
         note_tenant(verdict.row.tenant_id)
     if rate is not None:
         current().headers.update(rate.headers)
-    if verdict.reason is Reason.OVER_RATE_LIMIT and rate is not None:
-        raise errors.RateLimited(retry_after=rate.reset)
-    if verdict.reason is not None or verdict.row is None:
-        raise REFUSALS[verdict.reason or Reason.UNKNOWN]
-    return verdict.row
+    return good(found)

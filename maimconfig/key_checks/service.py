@@ -22,7 +22,14 @@ class Check(NamedTuple):
     rate: RateVerdict | None
 
 
-def check(runtime: Runtime, api_key: str, *, address: str | None, count: bool) -> Check:
+def check(
+    runtime: Runtime,
+    api_key: str,
+    *,
+    address: str | None,
+    count: bool,
+    required: str | None = None,
+) -> Check:
     """Tell whether a key is good now.
 
     Nothing is cached, so whatever changed before this call began is seen.
@@ -32,6 +39,7 @@ def check(runtime: Runtime, api_key: str, *, address: str | None, count: bool) -
         api_key: as the caller sent it.
         address: of whoever uses the key; None when that doesn't matter.
         count: whether a good check counts, against the rate limit too.
+        required: a permission without which the key isn't good, and nothing is counted.
 
     Raises:
         DatabaseUnavailable: the database can't be reached.
@@ -40,6 +48,8 @@ def check(runtime: Runtime, api_key: str, *, address: str | None, count: bool) -
     row = verdict.row
     if row is None or verdict.reason is not None:
         return Check(verdict, None)
+    if required is not None and not verdict.has(required):
+        return Check(Verdict(row, Reason.PERMISSION_MISSING), None)
     rate = _rate(runtime, row, count) if row.rate_limit else None
     if rate is not None and not rate.allowed:
         return Check(Verdict(row, Reason.OVER_RATE_LIMIT), rate)

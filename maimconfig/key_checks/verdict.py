@@ -21,6 +21,7 @@ class Reason(Enum):
     TENANT_NOT_ACTIVE = "tenant not active"
     AGENT_NOT_ACTIVE = "agent not active"
     ADDRESS_NOT_ALLOWED = "address not allowed"
+    PERMISSION_MISSING = "permission missing"
     OVER_RATE_LIMIT = "over rate limit"
 
 

@@ -15,6 +15,8 @@ from maimconfig.tenants.models import TENANT_STATUSES, TENANT_TYPES
 
 QUOTAS = ("max_agents", "max_api_keys", "requests_per_minute", "tokens_per_month")
 MAX_QUOTA = 2**53
+COST_QUOTA = "cost_per_month"
+MAX_COST = 10**9
 
 
 def check_quotas(tenant_config: Any) -> None:
@@ -29,12 +31,18 @@ def check_quotas(tenant_config: Any) -> None:
         for name in QUOTAS
         if not _is_quota(quotas.get(name))
     }
+    if not _is_cost(quotas.get(COST_QUOTA)):
+        wrong[COST_QUOTA] = [fields.RANGE.format(min=0, max=MAX_COST)]
     if wrong:
         raise ValidationError({"quotas": wrong})
 
 
 def _is_quota(value: Any) -> bool:
     return value is None or (type(value) is int and 0 <= value <= MAX_QUOTA)
+
+
+def _is_cost(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value <= MAX_COST)
 
 
 class TenantChange(InputSchema):

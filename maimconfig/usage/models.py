@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from maimconfig.db.base import MYSQL_TABLE, Base, Id, Name
@@ -21,11 +21,17 @@ class UsageRecord(Base):
         day, hour: `2026-11-23` and `2026-11-23T08`, UTC, by which reports group.
         cost: in the currency of the models' prices.
         is_error: whether it failed.
+        request_id: of the request that did it.
+        provider: of the model.
+        status: of a chat, `completed`, `aborted` (its reader left) or `failed`.
+        estimated: whether the tokens are our estimate, for the provider told none.
+        latency_ms: milliseconds from the request to the end of the reply.
     """
 
     __tablename__ = "usage_records"
     __table_args__ = (
         Index(None, "tenant_id", "moment"),
+        Index(None, "tenant_id", "request_id"),
         Index(None, "moment"),
         MYSQL_TABLE,
     )
@@ -41,6 +47,11 @@ class UsageRecord(Base):
     tokens_out: Mapped[int] = mapped_column(BigInteger, default=0)
     cost: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
     is_error: Mapped[bool] = mapped_column(default=False)
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    provider: Mapped[str | None] = mapped_column(Name)
+    status: Mapped[str | None] = mapped_column(String(20))
+    estimated: Mapped[bool] = mapped_column(default=False, server_default=false())
+    latency_ms: Mapped[int | None] = mapped_column(BigInteger)
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     moment: Mapped[datetime] = mapped_column()
     day: Mapped[str] = mapped_column(String(10))

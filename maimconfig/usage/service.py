@@ -51,19 +51,30 @@ def log(
     if agent_id is not None:
         tenant_id = _tenant_of(session, agent_id, tenant_id)
         tenants.get(session, tenant_id, hold=True)
-    moment = (timestamp or clock.now()).astimezone(clock.UTC)
-    record = UsageRecord(
+    return store(
+        session,
         id=new_id("usage"),
+        moment=timestamp or clock.now(),
         tenant_id=tenant_id,
         agent_id=agent_id,
         user_id=user_id,
         action=action,
         details=details or {},
-        moment=moment,
-        day=moment.isoformat()[:10],
-        hour=moment.isoformat()[:13],
         **_measured(details or {}),
     )
+
+
+def store(session: Session, *, id: str, moment: datetime, **columns: Any) -> UsageRecord:
+    """Store an entry of which everything is known.
+
+    Args:
+        id: a new one; of two entries with the same only one can be.
+        moment: when it happened.
+        columns: the others of `UsageRecord`, day and hour left out.
+    """
+    moment = moment.astimezone(clock.UTC)
+    day, hour = moment.isoformat()[:10], moment.isoformat()[:13]
+    record = UsageRecord(id=id, moment=moment, day=day, hour=hour, **columns)
     session.add(record)
     return record
 

@@ -1,0 +1,103 @@
+"""A reply as server-sent events (WHATWG HTML, section 9.2), for as long as somebody reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from maimconfig.chat.running import RunningReply
+from maimconfig.chat.wanted import Answer
+from maimconfig.http.errors import AppError, InternalError
+from maimconfig.providers.types import Delta
+
+log = structlog.get_logger(__name__)
+
+COMMENT_SECONDS: Final = 15.0  # contract: keeps proxies from closing
+LOOK_SECONDS: Final = 0.5  # how often a silent stream looks whether its reader is there
+HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+COMMENT: Final = b": keep-alive\n\n"
+
+
+def event(name: str, data: Any) -> bytes:
+    """One event; orjson writes no line break into JSON."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(data))
+
+
+class EventStream:
+    """The body of an answer; whoever serves it iterates over it and closes it.
+
+    It is a class and no generator, for a generator that was never begun can't be closed.
+    """
+
+    def __init__(
+        self,
+        reply: RunningReply,
+        *,
+        start: Mapping[str, Any],
+        end: Callable[[Answer], Any],
+        failed: Callable[[AppError], Any],
+        left: Callable[[], bool],
+        on_close: Callable[[], None],
+    ) -> None:
+        """Tell of a reply.
+
+        Args:
+            start: data of the first event.
+            end, failed: make the data of the last event.
+            left: whether the reader is gone; asked twice a second.
+            on_close: called once, when all is over.
+        """
+        self._reply = reply
+        self._end = end
+        self._failed = failed
+        self._left = left
+        self._on_close = on_close
+        self._events = self._told(start)
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._events)
+
+    def close(self) -> None:
+        """End the reply, unless it is over, and give everything back."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._reply.close()
+        finally:
+            self._on_close()
+
+    def _told(self, start: Mapping[str, Any]) -> Iterator[bytes]:
+        yield event("message.start", start)
+        try:
+            yield from self._pieces()
+        except AppError as error:
+            yield event("error", self._failed(error))
+        except Exception:
+            # The outermost edge of a stream: its status was sent long ago.
+            log.exception("stream.failed")
+            yield event("error", self._failed(InternalError()))
+
+    def _pieces(self) -> Iterator[bytes]:
+        quiet_since = time.monotonic()
+        while not self._left():
+            piece = self._reply.next(LOOK_SECONDS)
+            if isinstance(piece, Answer):
+                yield event("message.end", self._end(piece))
+                return
+            if isinstance(piece, Delta):
+                yield event("message.delta", {"content": piece.content})
+            elif time.monotonic() - quiet_since >= COMMENT_SECONDS:
+                yield COMMENT
+            else:
+                continue
+            quiet_since = time.monotonic()
+        self._reply.close()

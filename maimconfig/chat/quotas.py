@@ -1,0 +1,147 @@
+"""What a tenant's chats may use: requests a minute, tokens and cost a month.
+
+A month's use is reserved before a provider is asked and settled to the truth afterwards. The
+database judges each reservation in a conditional UPDATE, so that of two at once only one gets
+what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from math import ceil
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import mysql, sqlite
+
+from maimconfig import clock
+from maimconfig.chat.models import MonthlyUse
+from maimconfig.db.session import Session
+from maimconfig.http.errors import QuotaExceeded, RateLimited
+from maimconfig.rate_limits import service as rate_limits
+from maimconfig.rate_limits.service import RateVerdict
+from maimconfig.tenants import service as tenants
+from maimconfig.tenants.models import Tenant
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """A tenant's quotas; None is no limit. Cost is in the currency of the models' prices."""
+
+    requests_per_minute: int | None
+    tokens_per_month: int | None
+    cost_per_month: Decimal | None
+
+
+def of(session: Session, tenant: Tenant) -> Quotas:
+    """The quotas of a tenant: its own, else the settings' defaults."""
+    own = tenant.tenant_config.get("quotas")
+    cost = own.get("cost_per_month") if isinstance(own, dict) else None
+    return Quotas(
+        requests_per_minute=tenants.quota(session, tenant, "requests_per_minute"),
+        tokens_per_month=tenants.quota(session, tenant, "tokens_per_month"),
+        # By its text, for 0.1 is no binary fraction.
+        cost_per_month=Decimal(str(cost)) if type(cost) in (int, float) else None,
+    )
+
+
+def take_minute(session: Session, tenant_id: str, quotas: Quotas) -> RateVerdict | None:
+    """Count one chat against the minute; None where there is no limit.
+
+    Raises:
+        RateLimited: the minute's are used up.
+    """
+    if quotas.requests_per_minute is None:
+        return None
+    verdict = rate_limits.take(
+        session, f"chat:{tenant_id}", limit=quotas.requests_per_minute, window=MINUTE
+    )
+    if not verdict.allowed:
+        raise RateLimited(
+            f"requests_per_minute: {verdict.limit}",
+            retry_after=verdict.reset,
+            headers=verdict.headers,
+        )
+    return verdict
+
+
+def month_of(moment: datetime) -> str:
+    """The month by which use is counted, such as `2026-11` (UTC)."""
+    return moment.astimezone(clock.UTC).isoformat()[:7]
+
+
+def reserve(
+    session: Session, tenant_id: str, month: str, quotas: Quotas, *, tokens: int, cost: Decimal
+) -> None:
+    """Take tokens and cost from a month, all or nothing.
+
+    Raises:
+        QuotaExceeded: there isn't as much left.
+    """
+    if not _add(session, tenant_id, month, quotas, tokens, cost):
+        _make_month(session, tenant_id, month)
+        if not _add(session, tenant_id, month, quotas, tokens, cost):
+            raise _exceeded(session, tenant_id, month, quotas, tokens)
+
+
+def settle(session: Session, tenant_id: str, month: str, *, tokens: int, cost: Decimal) -> None:
+    """Correct what was reserved by the difference to what was used."""
+    corrected = update(MonthlyUse).values(
+        tokens=MonthlyUse.tokens + tokens, cost=MonthlyUse.cost + cost
+    )
+    session.execute(corrected.where(_is(tenant_id, month)), execution_options=_UNSYNCHRONIZED)
+
+
+_UNSYNCHRONIZED: Any = {"synchronize_session": False}
+
+
+def _is(tenant_id: str, month: str) -> Any:
+    return (MonthlyUse.tenant_id == tenant_id) & (MonthlyUse.month == month)
+
+
+def _add(
+    session: Session, tenant_id: str, month: str, quotas: Quotas, tokens: int, cost: Decimal
+) -> bool:
+    raised = (
+        update(MonthlyUse)
+        .where(_is(tenant_id, month))
+        .values(tokens=MonthlyUse.tokens + tokens, cost=MonthlyUse.cost + cost)
+    )
+    if quotas.tokens_per_month is not None:
+        raised = raised.where(MonthlyUse.tokens + tokens <= quotas.tokens_per_month)
+    if quotas.cost_per_month is not None:
+        raised = raised.where(MonthlyUse.cost + cost <= quotas.cost_per_month)
+    result = session.execute(raised, execution_options=_UNSYNCHRONIZED)
+    rows: int = result.rowcount  # type: ignore[attr-defined]
+    return rows == 1
+
+
+def _make_month(session: Session, tenant_id: str, month: str) -> None:
+    first = {"tenant_id": tenant_id, "month": month, "tokens": 0, "cost": Decimal(0)}
+    if session.runtime.database.is_sqlite:
+        session.execute(sqlite.insert(MonthlyUse).values(first).on_conflict_do_nothing())
+    else:
+        again = mysql.insert(MonthlyUse).values(first)
+        session.execute(again.on_duplicate_key_update(tokens=MonthlyUse.tokens))
+
+
+def _exceeded(
+    session: Session, tenant_id: str, month: str, quotas: Quotas, tokens: int
+) -> QuotaExceeded:
+    used = session.scalar(select(MonthlyUse.tokens).where(_is(tenant_id, month))) or 0
+    limit = quotas.tokens_per_month
+    if limit is not None and used + tokens > limit:
+        reason = f"tokens_per_month: {limit}"
+    else:
+        reason = f"cost_per_month: {quotas.cost_per_month}"
+    return QuotaExceeded(reason, retry_after=_until_next_month(clock.now()))
+
+
+def _until_next_month(now: datetime) -> int:
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = (first + timedelta(days=32)).replace(day=1)
+    return max(1, ceil((following - now).total_seconds()))

@@ -1,0 +1,158 @@
+"""/api/v2/chat and /api/v2/chat-agents: agents answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from maimconfig.agents import service as agents
+from maimconfig.chat import schemas, service, streams
+from maimconfig.chat.batch import SIDE_BY_SIDE, Batch
+from maimconfig.chat.callers import caller_of, is_trusted, sent_key, tenant_of
+from maimconfig.chat.event_stream import HEADERS, EventStream
+from maimconfig.chat.running import RunningReply
+from maimconfig.chat.shown import shown, started
+from maimconfig.http import errors
+from maimconfig.http.blueprint import Blueprint
+from maimconfig.http.context import actor, client_address, current, locale, runtime
+from maimconfig.http.envelope import failure_of
+from maimconfig.http.errors import AppError
+from maimconfig.http.pagination import Page, page_of
+from maimconfig.key_checks.refusals import REFUSED
+
+blp = Blueprint(
+    "chat",
+    __name__,
+    style="envelope",
+    url_prefix="/api/v2",
+    description="Agents answer.",
+)
+
+IDENTITY = (
+    *REFUSED, errors.KeyForbidden, errors.TenantNotFound, errors.AgentNotFound, errors.RateLimited,
+)  # fmt: skip
+REPLY = (
+    *IDENTITY, errors.StillAnswering, errors.MessageDropped, errors.IdempotencyKeyReused,
+    errors.QuotaExceeded, errors.NoProviderAnswered, errors.Busy, errors.ReplyTooSlow,
+)  # fmt: skip
+
+
+@blp.post("/chat", unit="none", errors=REPLY)
+@blp.arguments(schemas.ChatMessageIn)
+@blp.response(200, schemas.ChatReply)
+@blp.alt_response(200, schema={"type": "string"}, content_type="text/event-stream", success=True)
+def chat(payload: dict[str, Any]) -> Any:
+    """Have an agent answer a message
+
+    With `stream` the answer is `text/event-stream`: message.start, message.delta {content},
+    message.end (the whole answer) and error.
+    """
+    slots = runtime().reply_slots(current().plane)
+    slots.take()
+    handed_over = False
+    try:
+        caller = caller_of(payload)
+        asked = service.asked_of(payload, current().request_id)
+        begun = service.ask(runtime(), caller, asked)
+        if isinstance(begun, RunningReply):
+            current().headers.update(begun.admitted.headers)
+            if asked.streamed:
+                answer = _events(begun, slots.release)
+                handed_over = True
+                return answer
+            return shown(begun.wanted, begun.wait())
+        return shown(*begun)
+    finally:
+        if not handed_over:
+            slots.release()
+
+
+@blp.post("/chat/batch", unit="none", errors=(*REPLY,))
+@blp.arguments(schemas.ChatBatch)
+@blp.response(200, schemas.ChatBatchOut)
+def chat_batch(payload: dict[str, Any]) -> dict[str, Any]:
+    """Have agents answer up to 50 messages, side by side
+
+    One that fails doesn't fail the others; the results are in the order of the requests.
+    """
+    shared = Batch(
+        runtime=runtime(),
+        api_key=sent_key({}),
+        address=client_address(),
+        trusted=is_trusted(),
+        request_id=current().request_id,
+        locale=locale(),
+    )
+    requests = payload["requests"]
+    with runtime().reply_slots(current().plane).held(min(SIDE_BY_SIDE, len(requests))) as places:
+        return shared.run(requests, places)
+
+
+@blp.get("/chat-agents", unit="none", errors=IDENTITY)
+@blp.arguments(schemas.TenantOrKey, location="query")
+@blp.response(200, schemas.ChatAgents)
+def list_chat_agents(query: dict[str, Any]) -> dict[str, Any]:
+    """List the agents of a tenant that can be chatted with"""
+    tenant_id = tenant_of(query)
+    page = runtime().read(
+        lambda session: agents.find(
+            session,
+            tenant_id=tenant_id,
+            status="active",
+            page=query["page"],
+            page_size=query["page_size"],
+        )
+    )
+    return {"tenant_id": tenant_id, "agents": page.items, "count": page.total}
+
+
+@blp.get("/chat/history", unit="none", errors=IDENTITY)
+@blp.arguments(schemas.HistoryQuery, location="query")
+@blp.response(200, page_of(schemas.HistoryMessage))
+def get_history(query: dict[str, Any]) -> Page[Any]:
+    """List the messages of a stream"""
+    caller, name = caller_of(query), streams.named(query)
+    return runtime().read(
+        lambda session: streams.history(
+            session,
+            *service.known_agent(session, caller),
+            name,
+            page=query["page"],
+            page_size=query["page_size"],
+        )
+    )
+
+
+@blp.delete("/chat/history", unit="none", errors=IDENTITY)
+@blp.arguments(schemas.StreamQuery, location="query")
+@blp.response(200, schemas.HistoryDeleted)
+def delete_history(query: dict[str, Any]) -> dict[str, Any]:
+    """Delete the messages of a stream"""
+    caller, name = caller_of(query), streams.named(query)
+    deleted = runtime().write(
+        lambda session: streams.forget(session, *service.known_agent(session, caller), name),
+        actor(),
+    )
+    return {
+        "platform": name.platform, "chat_identifier": name.chat_identifier, "deleted": deleted,
+    }  # fmt: skip
+
+
+def _events(reply: RunningReply, on_close: Any) -> Response:
+    """The reply as events; from here on the stream settles it and gives its place back."""
+    language, request_id = locale(), current().request_id
+    left = request.environ.get("waitress.client_disconnected", lambda: False)
+
+    def failed(error: AppError) -> dict[str, Any]:
+        return {**failure_of(error, language, request_id), "message_id": reply.admitted.reply_id}
+
+    stream = EventStream(
+        reply,
+        start=started(reply.wanted, reply.admitted.reply_id),
+        end=lambda answer: shown(reply.wanted, answer),
+        failed=failed,
+        left=left,
+        on_close=on_close,
+    )
+    return Response(stream, mimetype="text/event-stream", headers=HEADERS)
