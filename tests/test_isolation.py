@@ -13,14 +13,15 @@ from tests.api import Api
 # What acts for a person who is logged in is looked at in tests/users/test_matrix.py.
 CONTROL_PLANE = ("/api/v2/", "/api/v1/plugins/", "/api/v1/usage/")
 # Fields whose names end like an id's but that name nothing of this service, or no other's object.
-FREE = {"owner_id", "user_id"}
+FREE = {"owner_id", "user_id", "conversation_id", "group_id", "message_id"}
 # A clone goes where the caller says: that is what its tenant_id is for.
 MEANT = {("POST", "/api/v2/agents/{agent_id}/clone", "tenant_id")}
 UNKNOWN = {"tenant_id": "tenant_nope", "agent_id": "agent_nope", "template_id": "tmpl_nope",
            "api_key_id": "key_nope", "resource": "agent_nope"}  # fmt: skip
 # What bodies and queries must have besides ids.
 NEEDED = {"name": "a name", "ttl_seconds": 60, "plugin_name": "p", "enabled": True,
-          "action": "chat", "config": {}, "version": 1, "to": 1}  # fmt: skip
+          "action": "chat", "config": {}, "version": 1, "to": 1, "message": "x",
+          "requests": [{"message": "x"}]}  # fmt: skip
 
 
 class Combination(NamedTuple):

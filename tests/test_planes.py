@@ -75,7 +75,7 @@ def test_every_operation_has_an_entry(apps: dict[str, Flask], plane: Plane) -> N
         blueprint, _, view = rule.endpoint.rpartition(".")
         if rule.rule not in DOCUMENTS:
             access = served[blueprint].access_of(view, plane)
-            assert access.kind in ("network", "open", "login"), rule
+            assert access.kind in ("network", "open", "login", "key"), rule
             assert access.kind != "network" or plane == "internal", rule
 
 
@@ -100,7 +100,8 @@ def test_rows_are_sound() -> None:
     for mount in MOUNTS:
         assert mount.access
         assert set(mount.access) <= set(PLANES)
-        assert {access.kind for access in mount.access.values()} <= {"network", "open", "login"}
+        kinds = {access.kind for access in mount.access.values()}
+        assert kinds <= {"network", "open", "login", "key"}
         for access in (*mount.access.values(), *mount.operations.values()):
             assert access.permission is None or access.kind == "login"
             assert access.permission in (None, *PERMISSIONS)
@@ -122,6 +123,10 @@ def test_what_is_public(apps: dict[str, Flask]) -> None:
         "/health/live",
         "/health/ready",
         "/info",
+        "/api/v2/chat",
+        "/api/v2/chat/batch",
+        "/api/v2/chat/history",
+        "/api/v2/chat-agents",
         "/api/v1/auth/register",
         "/api/v1/auth/login",
         "/api/v1/auth/refresh",
@@ -161,6 +166,24 @@ def test_open_operations() -> None:
         mount.blueprint().name for mount in mounts_of("public") if mount.access["public"] == OPEN
     }
     assert whole == {"service"}
+
+
+def test_keys_are_asked_for(apps: dict[str, Flask]) -> None:
+    """What planes.py says to check an API key itself does so: without one nothing is reached."""
+    public, body = Api(apps["public"]), {"message": "x", "tenant_id": "t", "agent_id": "a"}
+    checked = 0
+    for mount in mounts_of("public"):
+        for rule in apps["public"].url_map.iter_rules():
+            blueprint, _, view = rule.endpoint.rpartition(".")
+            if blueprint == mount.blueprint().name and mount.access_of(view, "public").kind == "key":
+                for method in rule.methods - {"HEAD", "OPTIONS"}:
+                    wanted = {"requests": [body]} if rule.rule.endswith("/batch") else body
+                    query = {**body, "user_id": "u"}
+                    options = {"json": wanted} if method == "POST" else {"query_string": query}
+                    answer = public.call(method, rule.rule, **options)
+                    assert "AUTH_006" in answer.get_data(as_text=True), (method, rule)
+                    checked += 1
+    assert checked >= 5
 
 
 def internal_only(apps: dict[str, Flask]) -> list[str]:

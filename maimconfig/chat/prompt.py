@@ -149,4 +149,5 @@ def _has_keyword(state: Any, message: str) -> bool:
 
 
 def _name(state: Any) -> str:
-    return str(state.get("name") or "") if isinstance(state, Mapping) else str(state)
+    name = state.get("name") if isinstance(state, Mapping) else state
+    return name if isinstance(name, str) else ""

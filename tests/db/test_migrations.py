@@ -120,6 +120,11 @@ _OWNED = {
     "usage_count, revision, created_at, updated_at) VALUES ('key_1', 'tenant_1', 'agent_1', 'x', "
     "'x', '[]', 'active', '[]', 0, 1, '2026-01-01', '2026-01-01')",
     "api_key_secrets": "(secret_hash, api_key_id, sealed_secret) VALUES ('x', 'key_1', 'x')",
+    "chat_streams": "(id, tenant_id, agent_id, platform, chat_identifier, next_seq, created_at) "
+    "VALUES ('stream_1', 'tenant_1', 'agent_1', 'x', 'x', 2, '2026-01-01')",
+    "chat_messages": "(id, tenant_id, stream_id, seq, role, content, state, tokens_in, tokens_out, "
+    "cost, estimated, created_at) VALUES ('msg_1', 'tenant_1', 'stream_1', 1, 'user', 'x', "
+    "'complete', 0, 0, 0, 0, '2026-01-01')",
     "plugin_settings": "(scope_id, plugin_name, tenant_id, agent_id, enabled, config, created_at, "
     "updated_at) VALUES ('agent_1', 'x', 'tenant_1', 'agent_1', 1, '{}', '2026-01-01', "
     "'2026-01-01')",
@@ -131,6 +136,10 @@ _OF_THE_TENANT = {
     "agents": "(id, tenant_id, name, folded_name, template_id, config, tags, status, "
     "config_version, revision, created_at, updated_at) VALUES ('agent_1', 'tenant_1', 'x', 'x', "
     "'tmpl_1', '{}', '[]', 'active', 1, 1, '2026-01-01', '2026-01-01')",
+    "chat_monthly_use": "(tenant_id, month, tokens, cost) VALUES ('tenant_1', '2026-01', 0, 0)",
+    "chat_pending_replies": "(id, tenant_id, agent_id, reply_id, month, tokens, cost, started_at, "
+    "expires_at) VALUES ('usage_2', 'tenant_1', 'agent_1', 'msg_2', '2026-01', 0, 0, "
+    "'2026-01-01', '2026-01-01')",
     "usage_records": "(id, tenant_id, action, tokens_in, tokens_out, cost, is_error, details, "
     "moment, day, hour) VALUES ('usage_1', 'tenant_1', 'x', 0, 0, 0, 0, '{}', '2026-01-01', "
     "'2026-01-01', '2026-01-01T00')",

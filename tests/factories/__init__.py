@@ -72,6 +72,12 @@ def usage(api: Api, tenant_id: str | None = None, **given: Any) -> dict[str, Any
     return api.data(api.post("/api/v1/usage/log", body))
 
 
+def chat(api: Api, owner: dict[str, Any], message: str = "你好", **given: Any) -> dict[str, Any]:
+    """A message to an agent, in a stream of its own unless one is named; the answer."""
+    body = {"tenant_id": owner["tenant_id"], "agent_id": owner["id"], "message": message, **given}
+    return api.data(api.post("/api/v2/chat", body))
+
+
 def sample_agent() -> dict[str, Any]:
     """The contract's sample agent, which uses every section of a configuration."""
     return json.loads(_SAMPLE.read_text("utf-8"))

@@ -57,7 +57,8 @@ HEADERS: dict[str, list[str]] = {
     "Accept-Language": ["", "en;q=x", "\xff", "x" * 5000],
     "X-Request-ID": ["", "\xff", "x" * 5000, "a b"],
     "X-Forwarded-For": ["", "garbage", "\xff", "fe80::1%" + "x" * 5000],
-    "Authorization": ["", "Bearer", "Basic \xff"],
+    "Authorization": ["", "Bearer", "Basic \xff", "Bearer mmc_\xff"],
+    "X-API-Key": ["", "mmc_", "\xff", "x" * 5000],
     "Content-Encoding": ["gzip"],
     "Range": ["bytes=0-", "garbage"],
 }

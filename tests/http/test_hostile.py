@@ -131,6 +131,20 @@ OPERATIONS: dict[tuple[str, str], tuple[Valid | None, Valid]] = {
         _nothing,
     ),
     ("get", "/api/v2/audit-logs"): (None, _nothing),
+    ("post", "/api/v2/chat"): (_key(message="你好", metadata={}), _nothing),
+    ("post", "/api/v2/chat/batch"): (
+        lambda world: {"requests": [{"api_key": world.api_key, "message": "x"}]},
+        _nothing,
+    ),
+    ("get", "/api/v2/chat-agents"): (None, lambda world: world.of("tenant_id")),
+    ("get", "/api/v2/chat/history"): (
+        None,
+        lambda world: {**world.of("tenant_id", "agent_id"), "user_id": "u"},
+    ),
+    ("delete", "/api/v2/chat/history"): (
+        None,
+        lambda world: {**world.of("tenant_id", "agent_id"), "user_id": "u"},
+    ),
     ("get", "/api/v2/system/models"): (None, _nothing),
     ("get", "/api/v2/system/bot-defaults"): (None, _nothing),
 }

@@ -377,6 +377,7 @@ class TestDelete:
         factories.plugin_setting(api, owner)
         factories.plugin_setting(api, owner, agents[0]["id"])
         factories.usage(api, owner)
+        factories.chat(api, agents[0])
         with time_machine.travel("2036-01-01T00:00:00Z", tick=False):
             deleted = api.data(api.delete(f"{URL}/{owner}"))
         assert deleted == {
@@ -390,8 +391,12 @@ class TestDelete:
                 "agent_tags": 4,
                 "agent_templates": 1,
                 "api_keys": 3,
+                "chat_messages": 2,
+                "chat_monthly_use": 1,
+                "chat_pending_replies": 0,
+                "chat_streams": 1,
                 "plugin_settings": 2,
-                "usage_records": 1,
+                "usage_records": 2,
             },
         }
         api.error(api.get(f"{URL}/{owner}"), 404, "TENANT_001")
