@@ -175,7 +175,10 @@ def test_keys_are_asked_for(apps: dict[str, Flask]) -> None:
     for mount in mounts_of("public"):
         for rule in apps["public"].url_map.iter_rules():
             blueprint, _, view = rule.endpoint.rpartition(".")
-            if blueprint == mount.blueprint().name and mount.access_of(view, "public").kind == "key":
+            if (
+                blueprint == mount.blueprint().name
+                and mount.access_of(view, "public").kind == "key"
+            ):
                 for method in rule.methods - {"HEAD", "OPTIONS"}:
                     wanted = {"requests": [body]} if rule.rule.endswith("/batch") else body
                     query = {**body, "user_id": "u"}

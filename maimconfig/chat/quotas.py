@@ -112,9 +112,10 @@ def _add(
         .values(tokens=MonthlyUse.tokens + tokens, cost=MonthlyUse.cost + cost)
     )
     if quotas.tokens_per_month is not None:
-        raised = raised.where(MonthlyUse.tokens + tokens <= quotas.tokens_per_month)
+        raised = raised.where(MonthlyUse.tokens <= quotas.tokens_per_month - tokens)
     if quotas.cost_per_month is not None:
-        raised = raised.where(MonthlyUse.cost + cost <= quotas.cost_per_month)
+        # A sum would have lost the type that makes an amount of it.
+        raised = raised.where(MonthlyUse.cost <= quotas.cost_per_month - cost)
     result = session.execute(raised, execution_options=_UNSYNCHRONIZED)
     rows: int = result.rowcount  # type: ignore[attr-defined]
     return rows == 1

@@ -88,7 +88,7 @@ class RunningReply:
             tokens_out=ended.tokens_out,
             cost=ended.cost,
             estimated=ended.estimated,
-            created_at=clock.now(),
+            created_at=ended.moment,
             finish_reason=outcome.finish_reason,
         )
 
@@ -129,6 +129,7 @@ def ended_of(outcome: Outcome, latency_ms: int) -> Ended:
     return Ended(
         text=storable(outcome.text),
         status=_status(outcome),
+        moment=clock.now(),
         model=target.name if target else OFFLINE_MODEL if offline else None,
         provider=target.endpoint.name if target else None,
         tokens_in=outcome.tokens_in,

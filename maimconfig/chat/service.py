@@ -22,7 +22,7 @@ from maimconfig.chat import content_filter, offline, prompt, quotas, reactions, 
 from maimconfig.chat.prompt import Message, section
 from maimconfig.chat.running import RunningReply, price, settle_now
 from maimconfig.chat.streams import StreamName
-from maimconfig.chat.wanted import Answer, Caller, ChatAgent, Ended, Wanted
+from maimconfig.chat.wanted import Answer, Caller, ChatAgent, Wanted
 from maimconfig.db.session import Session
 from maimconfig.http.errors import (
     AgentNotActive,
@@ -247,7 +247,7 @@ def begin(runtime: Runtime, wanted: Wanted) -> RunningReply | Answer:
     try:
         reply = runtime.providers.start(wanted.agent.targets, _ask_of(wanted))
     except BaseException:
-        settle_now(runtime, admitted.pending_id, _NEVER_BEGUN)
+        settle_now(runtime, admitted.pending_id, settlement.failed("internal"))
         raise
     return RunningReply(runtime, wanted, admitted, reply)
 
@@ -269,7 +269,6 @@ def resolve(session: Session, caller: Caller) -> ChatAgent:
 
 
 _FREE = price(None, 0, 0)
-_NEVER_BEGUN = Ended("", "failed", details={"failure": "internal"})
 
 
 def _chat_agent(session: Session, agent: Agent, limits: quotas.Quotas) -> ChatAgent:

@@ -43,7 +43,6 @@ ACTION = "chat"
 
 # What a process may take beyond the reply's own time-out to settle, before it is taken for dead.
 GRACE = timedelta(minutes=5)
-LOST = Ended("", "failed", details={"failure": "lost"})
 
 OTHER_MESSAGE = Text(
     "message_id 已用于另一条消息", "message_id was used before for another message"
@@ -144,6 +143,11 @@ def settle(session: Session, pending_id: str, ended: Ended) -> bool:
     return True
 
 
+def failed(reason: str) -> Ended:
+    """The end of a reply of which nothing is known but why it failed."""
+    return Ended("", "failed", clock.now(), details={"failure": reason})
+
+
 def settle_abandoned(runtime: Runtime, at_most: int = 1000) -> int:
     """Settle, as failed, the replies of processes that died; each in a transaction of its own.
 
@@ -153,7 +157,7 @@ def settle_abandoned(runtime: Runtime, at_most: int = 1000) -> int:
     expired = select(PendingReply.id).where(PendingReply.expires_at < clock.now()).limit(at_most)
     ids = runtime.read(lambda session: session.scalars(expired).all())
     for pending_id in ids:
-        if runtime.write(lambda session, id=pending_id: settle(session, id, LOST)):  # type: ignore[misc]
+        if runtime.write(lambda session, id=pending_id: settle(session, id, failed("lost"))):  # type: ignore[misc]
             log.warning("reply.lost", usage_id=pending_id)
     return len(ids)
 
@@ -208,6 +212,7 @@ def _keep(session: Session, wanted: Wanted) -> ChatMessage | Answer:
         session,
         stream,
         id=new_id("msg"),
+        created_at=clock.now(),
         role="user",
         content=wanted.message,
         user_id=wanted.user_id,
@@ -231,7 +236,7 @@ def _again(session: Session, wanted: Wanted, known: ChatMessage) -> ChatMessage 
     if pending is not None and pending.expires_at > clock.now():
         raise StillAnswering
     if pending is not None:
-        settle(session, pending.id, LOST)
+        settle(session, pending.id, failed("lost"))
     known.state = "pending"
     return known
 
@@ -253,6 +258,7 @@ def _keep_reply(session: Session, stream: ChatStream, pending: PendingReply, end
             session,
             stream,
             id=pending.reply_id,
+            created_at=ended.moment,
             role="assistant",
             content=ended.text,
             reply_to=message.id,

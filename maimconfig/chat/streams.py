@@ -89,7 +89,6 @@ def append(session: Session, stream: ChatStream, **columns: Any) -> ChatMessage:
         tenant_id=stream.tenant_id,
         stream_id=stream.id,
         seq=stream.next_seq,
-        created_at=clock.now(),
         **columns,
     )
     stream.next_seq += 1

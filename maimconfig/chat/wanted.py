@@ -88,12 +88,14 @@ class Ended:
 
     Attributes:
         status: completed, aborted or failed.
+        moment: when.
         model, provider: None when nobody was asked.
         details: for the usage row.
     """
 
     text: str
     status: str
+    moment: datetime
     model: str | None = None
     provider: str | None = None
     tokens_in: int = 0

@@ -255,9 +255,7 @@ class TestPrompt:
         config = {
             "config_overrides": {
                 "chat": {"response_timeout": 77},
-                "model": {
-                    "model_task_config": {"replyer": {"max_tokens": 55, "temperature": 1.5}}
-                },
+                "model": {"model_task_config": {"replyer": {"max_tokens": 55, "temperature": 1.5}}},
             }
         }
         factories.chat(api, factories.agent(api, config=config))
@@ -356,10 +354,12 @@ def test_gone_meanwhile(api: Api, runtime: Runtime, script: Script) -> None:
 
     def suspend(*_: Any) -> int:
         runtime.write(
-            lambda session: session.execute(
-                update(Tenant).where(Tenant.id == agent["tenant_id"]).values(status="suspended")
+            lambda session: (
+                session.execute(
+                    update(Tenant).where(Tenant.id == agent["tenant_id"]).values(status="suspended")
+                )
+                and None
             )
-            and None
         )
         return 1
 
