@@ -63,7 +63,11 @@ class EventStream:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._events)
+        try:
+            return next(self._events)
+        except StopIteration:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the reply, unless it is over, and give everything back."""
