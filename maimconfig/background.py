@@ -49,6 +49,7 @@ class Background:
         if self._thread is not None:
             self._thread.join()
         self.flush()
+        self._runtime.unsettled.settle_waiting(self._runtime)
 
     def flush(self) -> None:
         """Write the counts of key checks now; on failure they are kept for the next time."""
@@ -71,6 +72,7 @@ class Background:
             # The outermost edge of this thread: whatever happens, the next round comes.
             try:
                 self.flush()
+                self._runtime.unsettled.settle_waiting(self._runtime)
                 if time.monotonic() - tidied > TIDY_SECONDS:
                     tidied = time.monotonic()
                     self._tidy()

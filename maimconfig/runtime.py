@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
+from maimconfig.chat.unsettled import Unsettled
 from maimconfig.db import lifecycle
 from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
@@ -56,6 +57,7 @@ class Runtime:
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
         key_look_up: the query of a key check.
+        unsettled: replies that ended while the database was away.
         login_look_up: the query of a request with an access token.
     """
 
@@ -70,6 +72,7 @@ class Runtime:
     def __post_init__(self) -> None:
         self.background = Background(self)
         self._slots: dict[str, Slots] = {}
+        self.unsettled = Unsettled()
         self.key_look_up = LookUp(self.database, KEY_BY_HASH, KeyRow)
         self.login_look_up = LookUp(self.database, LOGIN_BY_ID, Login)
 

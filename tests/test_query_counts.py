@@ -123,6 +123,18 @@ def test_none(method: str, path: str, body: Any, cost: Callable[..., list[str]])
     assert cost(method, path, json=body) == []
 
 
+def test_chat(api: Api, cost: Callable[..., list[str]]) -> None:
+    """What a chat costs doesn't grow with what was said before."""
+    agent = factories.agent(api)
+    body = {"tenant_id": agent["tenant_id"], "agent_id": agent["id"], "message": "x"}
+    taken = []
+    for _ in range(3):
+        taken.append(len(cost("POST", "/api/v2/chat", json={**body, "user_id": "u"})))
+        for _ in range(5):
+            factories.chat(api, agent, user_id="u")
+    assert taken[0] == taken[1] == taken[2] <= 24
+
+
 def test_one_object(api: Api, cost: Callable[..., list[str]]) -> None:
     """One object is one statement; what stands on another object is one more."""
     template = factories.template(api, config=factories.sample_agent()["config"])

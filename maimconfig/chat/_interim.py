@@ -1,5 +1,5 @@
 from __future__ import annotations
-import time
+
 from maimconfig.providers.types import *
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from maimconfig import clock
-from maimconfig.chat.settlement import Admitted, settle
+from maimconfig.chat.settlement import Admitted
 from maimconfig.chat.wanted import Answer, Ended, Wanted
 from maimconfig.db.types import Money
 from maimconfig.http.errors import AppError, NoProviderAnswered, ReplyTooSlow
@@ -52,7 +52,6 @@ class RunningReply:
 
         Raises:
             NoProviderAnswered, ReplyTooSlow: it failed, and is settled.
-            DatabaseUnavailable: it can't be settled now.
         """
         event = self._reply.next(timeout)
         if isinstance(event, Outcome):
@@ -63,7 +62,7 @@ class RunningReply:
         """The whole answer, settled.
 
         Raises:
-            NoProviderAnswered, ReplyTooSlow, DatabaseUnavailable: as `next` does.
+            NoProviderAnswered, ReplyTooSlow: as `next` does.
         """
         return self._answer(self._reply.wait())
 
@@ -97,7 +96,7 @@ class RunningReply:
             if self._ended is None:
                 self._ended = ended_of(outcome, self._latency())
                 self._note_slow(outcome)
-                settle_now(self._runtime, self.admitted.pending_id, self._ended)
+                self._runtime.unsettled.settle(self._runtime, self.admitted.pending_id, self._ended)
             return self._ended
 
     def _latency(self) -> int:
@@ -111,15 +110,6 @@ class RunningReply:
                 model=outcome.target.name if outcome.target else None,
                 milliseconds=outcome.milliseconds,
             )
-
-
-def settle_now(runtime: Runtime, pending_id: str, ended: Ended) -> None:
-    """Settle a reply in a transaction of its own.
-
-    Raises:
-        DatabaseUnavailable: it stays pending, and is settled as lost when it expires.
-    """
-    runtime.write(lambda session: settle(session, pending_id, ended))
 
 
 def ended_of(outcome: Outcome, latency_ms: int) -> Ended:

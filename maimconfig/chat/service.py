@@ -20,7 +20,7 @@ from maimconfig.agents import service as agents
 from maimconfig.agents.models import Agent
 from maimconfig.chat import content_filter, offline, prompt, quotas, reactions, settlement, streams
 from maimconfig.chat.prompt import Message, section
-from maimconfig.chat.running import RunningReply, price, settle_now
+from maimconfig.chat.running import RunningReply, price
 from maimconfig.chat.streams import StreamName
 from maimconfig.chat.wanted import Answer, Caller, ChatAgent, Wanted
 from maimconfig.db.session import Session
@@ -247,7 +247,8 @@ def begin(runtime: Runtime, wanted: Wanted) -> RunningReply | Answer:
     try:
         reply = runtime.providers.start(wanted.agent.targets, _ask_of(wanted))
     except BaseException:
-        settle_now(runtime, admitted.pending_id, settlement.failed("internal"))
+        ended = settlement.failed("internal")
+        runtime.unsettled.settle(runtime, admitted.pending_id, ended)
         raise
     return RunningReply(runtime, wanted, admitted, reply)
 

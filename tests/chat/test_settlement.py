@@ -17,7 +17,7 @@ from maimconfig.chat.models import ChatMessage, ChatStream, MonthlyUse, PendingR
 from maimconfig.chat.running import RunningReply
 from maimconfig.chat.streams import name_or_new
 from maimconfig.chat.wanted import Caller, Ended
-from maimconfig.http.errors import MessageDropped, NoProviderAnswered
+from maimconfig.http.errors import DatabaseUnavailable, MessageDropped, NoProviderAnswered
 from maimconfig.providers.types import Failure
 from maimconfig.runtime import Runtime
 from maimconfig.usage.models import UsageRecord
@@ -148,6 +148,26 @@ class TestDeadProcess:
             settlement.settle_abandoned(runtime)
         assert reply.wait().text == "好的"
         assert len(rows(UsageRecord, agent["tenant_id"])) == 1
+
+
+def test_database_away(
+    runtime: Runtime, agent: dict[str, Any], script: Script, rows: Rows,
+    monkeypatch: pytest.MonkeyPatch, settled: Callable[[str], bool],
+) -> None:  # fmt: skip
+    """A reply that ends while the database is away is told, and settled when it is back."""
+    reply = begun(runtime, agent)
+
+    def away(*_: Any) -> Any:
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime, "write", away)
+        assert reply.wait().text == "好的"
+        runtime.unsettled.settle_waiting(runtime)
+    assert rows(UsageRecord, agent["tenant_id"]) == []
+    runtime.unsettled.settle_waiting(runtime)
+    assert len(rows(UsageRecord, agent["tenant_id"])) == 1
+    assert settled(agent["tenant_id"])
 
 
 def test_only_one_settles(

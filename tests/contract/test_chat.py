@@ -34,7 +34,8 @@ def chats(pair: Pair, bodies: list[dict[str, Any]], threads: int = 20) -> list[h
         with httpx.Client(base_url=url, timeout=PATIENCE) as client:
             return [client.post(CHAT, json=body) for body in bodies[number::threads]]
 
-    return sum(in_threads([lambda n=number: some(n) for number in range(threads)]), [])
+    found = in_threads([lambda n=number: some(n) for number in range(threads)])
+    return [answer for answers in found for answer in answers]
 
 
 def usage(caller: Remote, tenant_id: str) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""Replies that ended while the database was away: they are settled as soon as it is back."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from maimconfig.chat.settlement import settle
+from maimconfig.chat.wanted import Ended
+from maimconfig.http.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from maimconfig.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+
+class Unsettled:
+    """What this process has yet to settle; lost with it, and then settled as lost by another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Ended] = {}
+
+    def settle(self, runtime: Runtime, pending_id: str, ended: Ended) -> None:
+        """Settle a reply in a transaction of its own, now or as soon as the database is back."""
+        try:
+            runtime.write(lambda session: settle(session, pending_id, ended))
+        except DatabaseUnavailable as error:
+            log.warning("reply.not_settled", usage_id=pending_id, reason=str(error))
+            with self._lock:
+                self._waiting[pending_id] = ended
+
+    def settle_waiting(self, runtime: Runtime) -> None:
+        """Settle what waits, unless the database is away still."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for pending_id, ended in waiting.items():
+            self.settle(runtime, pending_id, ended)
