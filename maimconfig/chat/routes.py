@@ -12,7 +12,9 @@ from maimconfig.chat.batch import SIDE_BY_SIDE, Batch
 from maimconfig.chat.callers import caller_of, is_trusted, sent_key, tenant_of
 from maimconfig.chat.event_stream import HEADERS, EventStream
 from maimconfig.chat.running import RunningReply
+from maimconfig.chat.service import Asked
 from maimconfig.chat.shown import shown, started
+from maimconfig.chat.wanted import Caller
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import actor, client_address, current, locale, runtime
@@ -54,9 +56,8 @@ def chat(payload: dict[str, Any]) -> Any:
     try:
         caller = caller_of(payload)
         asked = service.asked_of(payload, current().request_id)
-        begun = service.ask(runtime(), caller, asked)
+        begun = _begun(caller, asked)
         if isinstance(begun, RunningReply):
-            current().headers.update(begun.admitted.headers)
             if asked.streamed:
                 answer = _events(begun, slots.release)
                 handed_over = True
@@ -93,7 +94,10 @@ def chat_batch(payload: dict[str, Any]) -> dict[str, Any]:
 @blp.arguments(schemas.TenantOrKey, location="query")
 @blp.response(200, schemas.ChatAgents)
 def list_chat_agents(query: dict[str, Any]) -> dict[str, Any]:
-    """List the agents of a tenant that can be chatted with"""
+    """List the agents of a tenant that can be chatted with
+
+    The tenant is the key's, which goes into `Authorization: Bearer` or `X-API-Key`.
+    """
     tenant_id = tenant_of(query)
     page = runtime().read(
         lambda session: agents.find(
@@ -111,7 +115,10 @@ def list_chat_agents(query: dict[str, Any]) -> dict[str, Any]:
 @blp.arguments(schemas.HistoryQuery, location="query")
 @blp.response(200, page_of(schemas.HistoryMessage))
 def get_history(query: dict[str, Any]) -> Page[Any]:
-    """List the messages of a stream"""
+    """List the messages of a stream
+
+    The agent is the key's, which goes into `Authorization: Bearer` or `X-API-Key`.
+    """
     caller, name = caller_of(query), streams.named(query)
     return runtime().read(
         lambda session: streams.history(
@@ -128,7 +135,10 @@ def get_history(query: dict[str, Any]) -> Page[Any]:
 @blp.arguments(schemas.StreamQuery, location="query")
 @blp.response(200, schemas.HistoryDeleted)
 def delete_history(query: dict[str, Any]) -> dict[str, Any]:
-    """Delete the messages of a stream"""
+    """Delete the messages of a stream
+
+    The agent is the key's, which goes into `Authorization: Bearer` or `X-API-Key`.
+    """
     caller, name = caller_of(query), streams.named(query)
     deleted = runtime().write(
         lambda session: streams.forget(session, *service.known_agent(session, caller), name),
@@ -137,6 +147,21 @@ def delete_history(query: dict[str, Any]) -> dict[str, Any]:
     return {
         "platform": name.platform, "chat_identifier": name.chat_identifier, "deleted": deleted,
     }  # fmt: skip
+
+
+def _begun(caller: Caller, asked: Asked) -> Any:
+    """What `service.ask` gives; the answer tells of the limit that is nearest."""
+    headers = current().headers
+    try:
+        begun = service.ask(runtime(), caller, asked)
+    except errors.RateLimited as error:
+        headers.update(error.headers)
+        raise
+    if isinstance(begun, RunningReply):
+        left, other = begun.admitted.headers, headers.get("RateLimit-Remaining")
+        if left and (other is None or int(left["RateLimit-Remaining"]) < int(other)):
+            headers.update(left)
+    return begun
 
 
 def _events(reply: RunningReply, on_close: Any) -> Response:

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from maimconfig import clock
+from maimconfig.audit import service as audit
 from maimconfig.chat.models import ChatMessage, ChatStream
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
@@ -19,6 +20,9 @@ from maimconfig.http.pagination import Page, paginate
 from maimconfig.tenants import service as tenants
 
 DEFAULT_PLATFORM = "default"
+# Characters of history that a prompt has at most: 1000 messages of 20000 would be 60 MB.
+MAX_HISTORY = 500_000
+PIECE = 50
 # The first that is given names the stream (contract, Isolation).
 NAMING = ("chat_identifier", "conversation_id", "group_id", "user_id")
 
@@ -131,16 +135,37 @@ def last(
 ) -> Sequence[dict[str, str]]:
     """The last messages of a stream as a prompt has them, the oldest first.
 
+    They are read in small pieces until there are enough, or more than any model reads.
+
     Args:
         before: a seq that they come before; None for the end of the stream.
     """
-    said = select(ChatMessage.role, ChatMessage.content).where(
+    found: list[Any] = []
+    characters = 0
+    while len(found) < at_most:
+        rows = _piece(session, stream, min(PIECE, at_most - len(found)), before)
+        for row in rows:
+            characters += len(row.content)
+            if characters > MAX_HISTORY:
+                return _as_prompt(found)
+            found.append(row)
+        if len(rows) < PIECE:
+            break
+        before = rows[-1].seq
+    return _as_prompt(found)
+
+
+def _piece(session: Session, stream: ChatStream, number: int, before: int | None) -> Sequence[Any]:
+    said = select(ChatMessage.seq, ChatMessage.role, ChatMessage.content).where(
         ChatMessage.tenant_id == stream.tenant_id, ChatMessage.stream_id == stream.id
     )
     if before is not None:
         said = said.where(ChatMessage.seq < before)
-    rows = session.execute(said.order_by(ChatMessage.seq.desc()).limit(at_most)).all()
-    return [{"role": row.role, "content": row.content} for row in reversed(rows)]
+    return session.execute(said.order_by(ChatMessage.seq.desc()).limit(number)).all()
+
+
+def _as_prompt(newest_first: Sequence[Any]) -> list[dict[str, str]]:
+    return [{"role": row.role, "content": row.content} for row in reversed(newest_first)]
 
 
 def history(
@@ -170,6 +195,13 @@ def forget(session: Session, tenant_id: str, agent_id: str, name: StreamName) ->
         ChatMessage.tenant_id == tenant_id, ChatMessage.stream_id == stream.id
     )
     number = session.scalar(counted) or 0
+    forgotten = {
+        "agent_id": agent_id,
+        "platform": name.platform,
+        "chat_identifier": name.chat_identifier,
+        "messages": number,
+    }
+    audit.record(session, "chat_stream.delete", stream.id, tenant_id=tenant_id, before=forgotten)
     session.execute(delete(ChatStream).where(ChatStream.id == stream.id))
     return number
 

@@ -59,6 +59,16 @@ def test_by_key(public: Api, api: Api, agent: dict[str, Any]) -> None:
     assert again["deleted"] == 0
 
 
+def test_audited(api: Api, agent: dict[str, Any]) -> None:
+    """Who deleted a history is kept, without what was said."""
+    api.data(api.delete(HISTORY, query_string=ids(agent)))
+    entry = factories.audit_entries(api, tenant_id=agent["tenant_id"])[0]
+    assert entry["action"] == "chat_stream.delete"
+    assert entry["before"] == {
+        "agent_id": agent["id"], "platform": "default", "chat_identifier": "u", "messages": 6,
+    }  # fmt: skip
+
+
 def test_forgotten(api: Api, agent: dict[str, Any]) -> None:
     """What was deleted is in no prompt any more, and the stream begins anew."""
     api.data(api.delete(HISTORY, query_string=ids(agent)))

@@ -51,6 +51,21 @@ class TestMinute:
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert refused.headers["RateLimit-Remaining"] == "0"
 
+    @pytest.mark.parametrize(("own", "told"), [(5, ("2", "1")), (1, ("1", "0"))])
+    def test_nearest_limit(self, own: int, told: tuple[str, str], api: Api, script: Script) -> None:
+        """Where the key has a limit too, the answer tells of the one that is nearer."""
+        body = asker(api, requests_per_minute=2)
+        owner = {"tenant_id": body["tenant_id"], "id": body["agent_id"]}
+        key = factories.api_key(api, owner, rate_limit={"limit": own, "window_seconds": 60})
+        asked = {"api_key": key["api_key"], "message": "x"}
+        answer = api.post(URL, asked)
+        names = ("RateLimit-Limit", "RateLimit-Remaining")
+        assert tuple(answer.headers[name] for name in names) == told
+        for _ in range(2):
+            answer = api.post(URL, asked)
+        api.error(answer, 429, "RATE_001")
+        assert tuple(answer.headers[name] for name in names) == (told[0], "0")
+
     def test_a_minute_later(self, api: Api, script: Script) -> None:
         """After a minute there are as many again."""
         body = asker(api, requests_per_minute=1)

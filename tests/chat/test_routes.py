@@ -250,6 +250,23 @@ class TestPrompt:
             "你是猫", "好的", "二", "好的", "三",
         ]  # fmt: skip
 
+    def test_long_history(self, api: Api, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A long history is read in pieces, to its end or to what any model reads."""
+        config = {"config_overrides": {"chat": {"max_context_size": 1000}}}
+        agent = factories.agent(api, config=config)
+        for number in range(30):
+            factories.chat(api, agent, f"{number}", user_id="u")
+        monkeypatch.setattr("maimconfig.chat.streams.PIECE", 7)
+        factories.chat(api, agent, "x", user_id="u")
+        said = [message["content"] for message in script.asks[-1].messages]
+        assert said[::2] == [*(f"{number}" for number in range(30)), "x"]
+        assert len(said) == 61
+        monkeypatch.setattr("maimconfig.chat.streams.MAX_HISTORY", 8)
+        factories.chat(api, agent, "y", user_id="u")
+        assert [message["content"] for message in script.asks[-1].messages] == [
+            "29", "好的", "x", "好的", "y",
+        ]  # fmt: skip
+
     def test_no_more_than_asked(self, api: Api, script: Script) -> None:
         """The task's settings and the reply's time-out are the agent's."""
         config = {
