@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from maimconfig.background import Background
@@ -22,7 +22,7 @@ from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_model
 from maimconfig.users.login import LOGIN_BY_ID, Login
 
 if TYPE_CHECKING:
-    from maimconfig.chat._interim import Providers
+    from maimconfig.chat.asking import Providers
 
 T = TypeVar("T")
 
@@ -71,6 +71,8 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.background = Background(self)
+        self._making = threading.Lock()
+        self._providers: Providers | None = None
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
         self.key_look_up = LookUp(self.database, KEY_BY_HASH, KeyRow)
@@ -105,12 +107,15 @@ class Runtime:
             bot_defaults=load_bot_defaults(settings.bot_defaults_path),
         )
 
-    @cached_property
+    @property
     def providers(self) -> Providers:
-        """What asks AI providers; made at the first chat, for it takes memory."""
-        from maimconfig.chat._interim import Providers
+        """What asks AI providers; made at the first chat, in the process that asks."""
+        with self._making:
+            if self._providers is None:
+                from maimconfig.chat.asking import providers_of
 
-        return Providers()
+                self._providers = providers_of(self)
+            return self._providers
 
     def reply_slots(self, plane: str) -> Slots:
         """The places for replies of a plane, which has threads of its own."""
@@ -126,7 +131,7 @@ class Runtime:
 
     def close(self) -> None:
         """Write what is only in memory and close the database."""
-        if "providers" in self.__dict__:
-            self.providers.close()
+        if self._providers is not None:
+            self._providers.close()
         self.background.close()
         self.database.dispose()

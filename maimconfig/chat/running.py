@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from maimconfig import clock
+from maimconfig.chat.asking import Reply
 from maimconfig.chat.settlement import Admitted
 from maimconfig.chat.wanted import Answer, Ended, Wanted
 from maimconfig.db.types import Money
@@ -16,7 +17,6 @@ from maimconfig.http.errors import AppError, NoProviderAnswered, ReplyTooSlow
 from maimconfig.providers.types import OFFLINE_MODEL, Delta, Failure, Outcome, Target
 
 if TYPE_CHECKING:
-    from maimconfig.providers.chain import Reply
     from maimconfig.runtime import Runtime
 
 log = structlog.get_logger(__name__)

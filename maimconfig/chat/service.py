@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 from maimconfig.agents import config_service
 from maimconfig.agents import service as agents
 from maimconfig.agents.models import Agent
-from maimconfig.chat import content_filter, offline, prompt, quotas, reactions, settlement, streams
+from maimconfig.chat import (
+    asking,
+    content_filter,
+    offline,
+    prompt,
+    quotas,
+    reactions,
+    settlement,
+    streams,
+)
 from maimconfig.chat.prompt import Message, section
 from maimconfig.chat.running import RunningReply, price
 from maimconfig.chat.streams import StreamName
@@ -42,7 +51,6 @@ if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
 
 PERMISSION = "chat"
-TASK = "replyer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +244,7 @@ def begin(runtime: Runtime, wanted: Wanted) -> RunningReply | Answer:
     Raises:
         AppError: see `settlement.admit`.
     """
-    tokens_in = runtime.providers.estimate(wanted.prompt)
+    tokens_in = asking.estimate(wanted.prompt)
     tokens = tokens_in + wanted.max_tokens
     costs = [price(target, tokens_in, wanted.max_tokens) for target in wanted.agent.targets]
     admitted = runtime.write(
@@ -276,8 +284,8 @@ def _chat_agent(session: Session, agent: Agent, limits: quotas.Quotas) -> ChatAg
     runtime = session.runtime
     config = config_service.opened(session, agent)
     task = {
-        **runtime.catalogue.tasks.get(TASK, {}),
-        **section(config, "config_overrides", "model", "model_task_config", TASK),
+        **runtime.catalogue.tasks.get(asking.TASK, {}),
+        **section(config, "config_overrides", "model", "model_task_config", asking.TASK),
     }
     chat = section(config, "config_overrides", "chat")
     return ChatAgent(
@@ -285,7 +293,7 @@ def _chat_agent(session: Session, agent: Agent, limits: quotas.Quotas) -> ChatAg
         id=agent.id,
         name=agent.name,
         config=config,
-        targets=runtime.providers.targets(agent.tenant_id, config, TASK),
+        targets=asking.targets(runtime, agent.tenant_id, config),
         quotas=limits,
         max_tokens=task.get("max_tokens") or 1024,
         temperature=task.get("temperature"),

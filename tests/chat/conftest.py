@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from maimconfig.chat import asking
 from maimconfig.chat.models import ChatMessage, MonthlyUse, PendingReply
 from maimconfig.runtime import Runtime
 from maimconfig.usage.models import UsageRecord
@@ -18,7 +19,9 @@ from tests.chat.script import Script
 def script(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Script:
     """Providers that do what the test says."""
     made = Script()
-    monkeypatch.setitem(runtime.__dict__, "providers", made)
+    monkeypatch.setattr(runtime, "_providers", made)
+    monkeypatch.setattr(asking, "targets", lambda *given: made.targets())
+    monkeypatch.setattr(asking, "estimate", lambda messages: made.estimate(messages))
     return made
 
 

@@ -43,7 +43,7 @@ class Script:
         self.begun.set()
         return ScriptedReply(self, list(self.steps))
 
-    def targets(self, tenant_id: str, config: Mapping[str, Any], task: str) -> tuple[Target, ...]:
+    def targets(self) -> tuple[Target, ...]:
         """The one there is."""
         return (TARGET,)
 
