@@ -119,6 +119,16 @@ class TestDeadProcess:
         assert kept(rows, agent["tenant_id"]) == [("user", "failed", "你好")]
         assert settled(agent["tenant_id"])
 
+    def test_in_the_background(
+        self, runtime: Runtime, agent: dict[str, Any], script: Script, rows: Rows
+    ) -> None:
+        """What a process does beside its requests settles them too."""
+        begun(runtime, agent)
+        with time_machine.travel(clock.now() + timedelta(minutes=6), tick=False):
+            runtime.background._tidy()
+        assert [row.status for row in rows(UsageRecord, agent["tenant_id"])] == ["failed"]
+        assert rows(PendingReply, agent["tenant_id"]) == []
+
     @pytest.mark.parametrize("tidied", [False, True])
     def test_retried(
         self, tidied: bool, api: Api, runtime: Runtime, agent: dict[str, Any], script: Script,
