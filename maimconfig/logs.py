@@ -14,7 +14,7 @@ import structlog
 from maimconfig.settings import Settings, SettingsError
 
 # Whatever looks like an API key or a bearer token is cut, wherever it stands.
-_SECRETS = re.compile(r"(mmc_[A-Za-z0-9+/=_]{4})[A-Za-z0-9+/=_-]+|((?i:bearer)\s+)\S+")
+_SECRETS = re.compile(r"(mmc_[A-Za-z0-9+/=_]{4})[A-Za-z0-9+/=_-]+|((?i:bearer)\s+)[^\s\"']+")
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 
@@ -28,8 +28,8 @@ def configure(settings: Settings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _json_line if as_json else structlog.dev.ConsoleRenderer(colors=out.isatty()),
             redact,
-            *_renderers(as_json, out),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(out),
@@ -38,25 +38,11 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(handlers=[_ToStructlog()], level=max(level, logging.WARNING), force=True)
 
 
-def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Cut API keys and bearer tokens out of every text of an event, however deep it lies."""
-    for name, value in event.items():
-        event[name] = _redacted(value)
-    return event
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        # To look first is ten times cheaper than the pattern.
-        told = "mmc_" in value or "bearer" in value.lower()
-        return _SECRETS.sub(r"\1\2********", value) if told else value
-    if value is None or isinstance(value, int | float):
-        return value
-    if isinstance(value, dict):
-        return {_redacted(name): _redacted(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_redacted(part) for part in value]
-    return _redacted(str(value))
+def redact(_logger: Any, _method: str, line: str) -> str:
+    """Cut API keys and bearer tokens out of a line, wherever they stand in it."""
+    # To look first is ten times cheaper than the pattern.
+    told = "mmc_" in line or "bearer" in line.lower()
+    return _SECRETS.sub(r"\1\2********", line) if told else line
 
 
 def _opened(settings: Settings) -> TextIO:
@@ -69,14 +55,8 @@ def _opened(settings: Settings) -> TextIO:
         raise SettingsError(f"MAIMCONFIG_LOG_FILE can't be used: {error}.") from error
 
 
-def _renderers(as_json: bool, out: TextIO) -> list[Any]:
-    if as_json:
-        return [
-            structlog.processors.JSONRenderer(
-                serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
-            )
-        ]
-    return [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+def _json_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 class _ToStructlog(logging.Handler):

@@ -24,7 +24,7 @@ def json_body(request: Request) -> Any:
         UnsupportedMediaType: there is a body and it isn't declared as JSON.
         BadRequest, Invalid: see `json.loads`.
     """
-    body = request.get_data(cache=True)
+    body: bytes = request.body  # type: ignore[attr-defined]
     if not body or body.isspace():
         return {}
     if not request.is_json:

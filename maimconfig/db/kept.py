@@ -1,0 +1,63 @@
+"""Connections kept outside the pool, for queries so short that the pool would cost more."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from maimconfig.http.errors import DatabaseUnavailable
+
+
+class KeptConnections:
+    """A driver's connections, at most as many as threads have used at once.
+
+    The one that was given back last is taken first, so that the warmest cache is used.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            engine: makes the connections; its statements each must be their own transaction.
+        """
+        self._engine = engine
+        self._idle: list[Any] = []
+        self._pid = os.getpid()
+
+    def take(self) -> Any:
+        """A connection for this thread alone; give it back, or close it when it failed.
+
+        Raises:
+            DatabaseUnavailable: the database can't be reached.
+        """
+        if self._pid != os.getpid():
+            # After a fork the idle ones are the parent's.
+            self._idle, self._pid = [], os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def give(self, connection: Any) -> None:
+        """Keep a connection for the next one; all its results must be closed."""
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the idle ones."""
+        while self._idle:
+            try:
+                self._idle.pop().close()
+            except (IndexError, self._engine.dialect.loaded_dbapi.Error):
+                continue
+
+    def _connect(self) -> Any:
+        try:
+            connection = self._engine.raw_connection()
+        except (PoolTimeout, DBAPIError, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise DatabaseUnavailable(internal=f"no connection: {error}") from error
+        connection.detach()
+        return connection.dbapi_connection
