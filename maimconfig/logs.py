@@ -29,7 +29,7 @@ def configure(settings: Settings) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _json_line if as_json else structlog.dev.ConsoleRenderer(colors=out.isatty()),
-            redact,
+            redact,  # type: ignore[list-item]  # its line is what the renderer before it made
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(out),

@@ -45,7 +45,7 @@ def init_browser_headers(app: Flask, origins: Collection[str]) -> None:
 
     Tokens are sent in headers, never in cookies, so no answer allows credentials.
     """
-    app.wsgi_app = _secured(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = _secured(app.wsgi_app)  # type: ignore[assignment, method-assign]
     if origins:
 
         def finish(response: Response) -> Response:
