@@ -8,15 +8,11 @@ from typing import Any, TypeVar
 
 from maimconfig.background import Background
 from maimconfig.db import lifecycle
-from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
-from maimconfig.key_checks.look_up import KEY_BY_HASH
-from maimconfig.key_checks.verdict import KeyRow
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
-from maimconfig.users.login import LOGIN_BY_ID, Login
 
 T = TypeVar("T")
 
@@ -50,8 +46,6 @@ class Runtime:
         key_usage: counts of key checks that are not yet written.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
-        key_look_up: the query of a key check.
-        login_look_up: the query of a request with an access token.
     """
 
     settings: Settings
@@ -64,8 +58,6 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.background = Background(self)
-        self.key_look_up = LookUp(self.database, KEY_BY_HASH, KeyRow)
-        self.login_look_up = LookUp(self.database, LOGIN_BY_ID, Login)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:

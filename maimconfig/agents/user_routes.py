@@ -9,6 +9,7 @@ from flask import Response
 
 from maimconfig import permissions
 from maimconfig.agents import schemas, service
+from maimconfig.agents.look_up import AgentRow
 from maimconfig.agents.models import Agent
 from maimconfig.api_keys import schemas as key_schemas
 from maimconfig.api_keys import service as api_keys
@@ -47,7 +48,7 @@ def _own(agent_id: str) -> Agent:
 @blp.get("/")
 @blp.arguments(schemas.OwnAgentsQuery, location="query")
 @blp.response(200, schemas.OwnAgentOut(many=True))
-def list_own_agents(query: dict[str, Any]) -> Sequence[Agent]:
+def list_own_agents(query: dict[str, Any]) -> Sequence[AgentRow]:
     """List the agents of all of the caller's tenants, newest first"""
     return service.of_owner(session(), login().user_id, **query)
 

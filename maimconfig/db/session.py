@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from sqlalchemy import orm, text
@@ -18,12 +18,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from maimconfig.db.engine import is_sqlite, make_reader, make_writer
 from maimconfig.db.kept import KeptConnections
+from maimconfig.db.look_up import LookUp, Prepared
 from maimconfig.http.errors import AppError, DatabaseUnavailable, NotModified
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
 
 T = TypeVar("T")
+R = TypeVar("R")
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
@@ -78,6 +80,7 @@ class Database:
         self.reader = make_reader(url, pool_size=pool_size, synchronous=synchronous)
         self.writer = make_writer(url, pool_size=pool_size, synchronous=synchronous)
         self.kept = KeptConnections(self.reader)
+        self._prepared: dict[LookUp[Any], Prepared[Any]] = {}
         # SQLite's busy handler is unfair; waiting in this process first keeps the longest
         # wait short (1436 to 79 ms with 8 threads).
         self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
@@ -136,6 +139,30 @@ class Database:
                 if not write:
                     session.invalidate()
                 raise
+
+    def find(self, look_up: LookUp[R], **values: Any) -> R | None:
+        """The first that a look-up finds, or None; it sees what is committed.
+
+        Args:
+            values: of the look-up's bind parameters.
+
+        Raises:
+            DatabaseUnavailable: the database can't be reached.
+        """
+        found = self.find_all(look_up, **values)
+        return found[0] if found else None
+
+    def find_all(self, look_up: LookUp[R], **values: Any) -> list[R]:
+        """All that a look-up finds; it sees what is committed.
+
+        Raises:
+            DatabaseUnavailable: the database can't be reached.
+        """
+        prepared = self._prepared.get(look_up)
+        if prepared is None:
+            prepared = Prepared(look_up, self.reader.dialect, self.kept)
+            self._prepared[look_up] = prepared
+        return prepared.run(values)
 
     def answers(self) -> bool:
         """Whether the database answers a query now."""

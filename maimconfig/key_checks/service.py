@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maimconfig import clock
 from maimconfig.api_keys import format as key_format
+from maimconfig.key_checks.look_up import KEY_BY_HASH
 from maimconfig.key_checks.verdict import KeyRow, Reason, Verdict, judge
 from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.service import RateVerdict
@@ -64,7 +65,7 @@ def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
 
 def _look_up(runtime: Runtime, api_key: str) -> KeyRow | None:
     for secret_hash in runtime.vault.key_hashes(api_key):
-        row = runtime.key_look_up.find(secret_hash)
+        row = runtime.database.find(KEY_BY_HASH, secret_hash=secret_hash)
         if row is not None:
             return row
     return None
