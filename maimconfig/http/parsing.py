@@ -14,6 +14,8 @@ from maimconfig.http import json
 from maimconfig.http.errors import Invalid
 from maimconfig.http.schema import flat
 
+JSON = "application/json"
+
 View = Callable[..., Any]
 
 
@@ -27,7 +29,7 @@ def json_body(request: Request) -> Any:
     body: bytes = request.body  # type: ignore[attr-defined]
     if not body or body.isspace():
         return {}
-    if not request.is_json:
+    if request.environ.get("CONTENT_TYPE") != JSON and not request.is_json:
         raise UnsupportedMediaType
     return json.loads(body)
 

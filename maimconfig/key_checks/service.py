@@ -50,11 +50,14 @@ def check(runtime: Runtime, api_key: str, *, address: str | None, count: bool) -
 
 
 def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
-    if key_format.parse(api_key) is None:
+    if not key_format.may_be_one(api_key):
         return Verdict(None, Reason.MALFORMED)
     known = runtime.vault.key_ids
     row = _look_up(runtime, api_key)
     if row is None:
+        # Whatever is stored was well-formed when it was made.
+        if key_format.parse(api_key) is None:
+            return Verdict(None, Reason.MALFORMED)
         # Another process may have rotated the master secret since this one read it, or be just
         # moving this key, which then was under neither secret when each was asked for.
         runtime.vault.reload()
