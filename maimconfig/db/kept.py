@@ -54,6 +54,11 @@ class KeptConnections:
             except (IndexError, self._engine.dialect.loaded_dbapi.Error):
                 continue
 
+    def renew(self) -> None:
+        """Drop all that is connected, in the pool too, from which new ones come."""
+        self.close()
+        self._engine.dispose()
+
     def _connect(self) -> Any:
         try:
             connection = self._engine.raw_connection()

@@ -64,7 +64,7 @@ class Prepared(Generic[R]):
             rows = self._fetch(values)
         except _Disconnected:
             # Nobody pings these connections: after a restart of the database all are dead.
-            self._connections.close()
+            self._connections.renew()
             rows = self._again(values)
         return [self._record(*self._processed(row)) for row in rows]
 
