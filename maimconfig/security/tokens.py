@@ -20,8 +20,9 @@ ISSUER = "maimconfig"
 AUDIENCE = "maimconfig"
 REQUIRED = ["sub", "sid", "iat", "exp", "jti", "iss", "aud"]  # contract, Users
 
+_SESSION_ID = re.compile(r"login_[a-z0-9]{1,44}")
 _REFRESH = re.compile(
-    r"mmr_(?P<session_id>login_[a-z0-9]{1,44})"
+    rf"mmr_(?P<session_id>{_SESSION_ID.pattern})"
     r"\.(?P<generation>[0-9]{1,9})\.(?P<key_id>[0-9a-f]{8})\.(?P<mac>[0-9a-f]{64})"
 )
 
@@ -83,7 +84,11 @@ def read_access(vault: Vault, token: str) -> Access:
         )
     except jwt.InvalidTokenError as error:
         raise TokenInvalid(internal=type(error).__name__) from error
-    return Access(str(claims["sub"]), str(claims["sid"]))
+    session_id = claims["sid"]
+    # It goes into a query, so no text that the database can't take may pass for an id.
+    if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
+        raise TokenInvalid(internal="sid is no session id")
+    return Access(claims["sub"], session_id)
 
 
 def make_refresh(vault: Vault, session_id: str, generation: int, nonce: str) -> str:
