@@ -13,8 +13,16 @@ import structlog
 
 from maimconfig.settings import Settings, SettingsError
 
-# Whatever looks like an API key or a bearer token is cut, wherever it stands.
-_SECRETS = re.compile(r"(mmc_[A-Za-z0-9+/=_]{4})[A-Za-z0-9+/=_-]+|((?i:bearer)\s+)\S+")
+# Whatever looks like an API key, a refresh token, a JWT or a bearer token is cut, wherever it
+# stands. Of a refresh token its session's id is kept, which opens nothing.
+_SECRETS = re.compile(
+    r"(mmc_[A-Za-z0-9+/=_]{4})[A-Za-z0-9+/=_-]+"
+    r"|(mmr_(?:login_[a-z0-9]+\.)?)[A-Za-z0-9._-]+"
+    # A JWT begins only where a word does: else a long word of eyJeyJeyJ takes quadratic time.
+    r"|(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]*eyJ)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*"
+    r"|((?i:bearer)\s+)\S+"
+)
+_MARKS = ("mmc_", "mmr_", "eyJ")
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 
@@ -39,7 +47,7 @@ def configure(settings: Settings) -> None:
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Cut API keys and bearer tokens out of every text of an event, however deep it lies."""
+    """Cut API keys and tokens out of every text of an event, however deep it lies."""
     for name, value in event.items():
         event[name] = _redacted(value)
     return event
@@ -47,9 +55,7 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        # To look first is ten times cheaper than the pattern.
-        told = "mmc_" in value or "bearer" in value.lower()
-        return _SECRETS.sub(r"\1\2********", value) if told else value
+        return _SECRETS.sub(r"\1\2\3********", value) if _may_tell(value) else value
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, dict):
@@ -57,6 +63,14 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted(part) for part in value]
     return _redacted(str(value))
+
+
+def _may_tell(text: str) -> bool:
+    """To look first is ten times cheaper than the pattern."""
+    for mark in _MARKS:
+        if mark in text:
+            return True
+    return "bearer" in text.lower()
 
 
 def _opened(settings: Settings) -> TextIO:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from maimconfig.db.session import Actor, Session
-from maimconfig.http.errors import LoginFailed, RateLimited
+from maimconfig.http.errors import LoginFailed, RateLimited, TokenInvalid
 from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.models import RateWindow
 from maimconfig.runtime import Runtime
@@ -37,6 +37,25 @@ def log_in(
         raise LoginFailed
     fresh = passwords.hash_password(password) if passwords.is_outdated(user.password_hash) else None
     return runtime.write(lambda session: _begin(session, user, subjects, user_agent, fresh), actor)
+
+
+def change_password(session: Session, user: User, password_hash: str, session_id: str) -> None:
+    """Give a user that has proven its old password another one, and end its other sessions.
+
+    Args:
+        user: as it was when the old password was verified.
+        session_id: that asks for it.
+
+    Raises:
+        TokenInvalid: the user is gone or the session has ended meanwhile.
+        LoginFailed: the password was changed meanwhile, so the proven one isn't it any more.
+    """
+    present = session.get(User, user.id, with_for_update=True)
+    if present is None or not sessions.is_living(session, user.id, session_id):
+        raise TokenInvalid(internal="ended while the password was verified")
+    if present.password_hash != user.password_hash:
+        raise LoginFailed(internal="changed while the password was verified")
+    service.set_password(session, user.id, password_hash, keep_session=session_id)
 
 
 def check_password(user: User, password: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
+from maimconfig.db.session import Session
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import actor, current, login, runtime, session
@@ -98,7 +99,7 @@ def log_out_everywhere() -> Response:
 @blp.response(200, schemas.MeOut)
 def get_me() -> User:
     """Who is asking"""
-    return service.get(session(), login().user_id)
+    return _myself(session())
 
 
 @blp.get("/sessions")
@@ -125,14 +126,20 @@ def change_password(payload: dict[str, Any]) -> Response:
     """Change the password; the user's other sessions end"""
     who = login()
     authentication.throttle(runtime(), actor(), [f"login:password:{who.user_id}"])
-    user = runtime().read(lambda unit: service.get(unit, who.user_id))
+    user = runtime().read(_myself)
     authentication.check_password(user, payload["old_password"])
     fresh = passwords.hash_password(payload["new_password"])
     runtime().write(
-        lambda unit: service.set_password(unit, who.user_id, fresh, keep_session=who.session_id),
-        actor(),
+        lambda unit: authentication.change_password(unit, user, fresh, who.session_id), actor()
     )
     return Response(status=204)
+
+
+def _myself(unit: Session) -> User:
+    try:
+        return service.get(unit, login().user_id)
+    except errors.UserNotFound as error:
+        raise errors.TokenInvalid(internal="user was deleted meanwhile") from error
 
 
 _SESSION_FIELDS = ("id", "created_at", "rotated_at", "expires_at", "address", "user_agent")

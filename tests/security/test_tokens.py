@@ -274,9 +274,7 @@ class TestRequests:
         assert_same(public.get(f"{AUTH}/me", headers=headers), public.get(f"{AUTH}/me"))
 
     @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
-    def test_hostile_claims(
-        self, value: Any, public: Api, alice: Person, runtime: Runtime
-    ) -> None:
+    def test_hostile_claims(self, value: Any, public: Api, alice: Person, runtime: Runtime) -> None:
         """Whatever stands in a claim under a true signature is 200 or the one 401."""
         plain = public.get(f"{AUTH}/me")
         true = jwt.decode(alice.tokens["access_token"], options={"verify_signature": False})
