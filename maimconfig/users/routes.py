@@ -30,7 +30,7 @@ HASHED = (errors.Busy, errors.DatabaseUnavailable)
 
 def _hash_of_newcomer() -> str:
     payload = load_body(schemas.Register())
-    authentication.throttle(runtime(), actor(), [f"register:address:{actor().address}"])
+    authentication.throttle_registration(runtime(), actor())
     return passwords.hash_password(payload["password"])
 
 
@@ -124,13 +124,13 @@ def list_sessions() -> list[dict[str, Any]]:
 @blp.response(204)
 def change_password(payload: dict[str, Any]) -> Response:
     """Change the password; the user's other sessions end"""
-    who = login()
-    authentication.throttle(runtime(), actor(), [f"login:password:{who.user_id}"])
-    user = runtime().read(_myself)
-    authentication.check_password(user, payload["old_password"])
-    fresh = passwords.hash_password(payload["new_password"])
-    runtime().write(
-        lambda unit: authentication.change_password(unit, user, fresh, who.session_id), actor()
+    authentication.change_password(
+        runtime(),
+        actor(),
+        user=runtime().read(_myself),
+        session_id=login().session_id,
+        old=payload["old_password"],
+        new=payload["new_password"],
     )
     return Response(status=204)
 
