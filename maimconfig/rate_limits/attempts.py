@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from sqlalchemy import case, select, update
 
@@ -36,6 +37,33 @@ class Attempt:
     """
 
     windows: Mapping[str, datetime]
+
+
+def look(session: Session, subjects: Sequence[str], *, limit: int, window: timedelta) -> list[str]:
+    """Refuse what is refused in any case, without a write; to be asked before `begin`.
+
+    Returns:
+        the windows that aren't there yet. Make each in a unit of its own: of several who insert
+        one at the same time and then roll back, MySQL ends all but one as a deadlock.
+
+    Raises:
+        RateLimited: so many have failed.
+    """
+    wanted = [*subjects, *map(_under_way, subjects)]
+    rows = select(RateWindow.subject, RateWindow.used, RateWindow.started_at)
+    found = {
+        row.subject: row for row in session.execute(rows.where(RateWindow.subject.in_(wanted)))
+    }
+    now = clock.now()
+    over = [
+        row
+        for subject in subjects
+        if (row := found.get(subject)) and row.used >= limit and row.started_at > now - window
+    ]
+    if over and not all(_is_under_way(session, row.subject) for row in over):
+        ends = max(row.started_at + window for row in over)
+        raise RateLimited(retry_after=max(1, ceil((ends - now).total_seconds())))
+    return [subject for subject in wanted if subject not in found]
 
 
 def begin(session: Session, subjects: Sequence[str], *, limit: int, window: timedelta) -> Attempt:

@@ -6,7 +6,8 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from maimconfig.db.session import Actor, Session
 from maimconfig.http.errors import Busy, LoginFailed, RateLimited, TokenInvalid
@@ -135,13 +136,13 @@ def _attempt(
 
 
 def _admitted(runtime: Runtime, actor: Actor, subjects: Sequence[str]) -> Attempt:
-    limit = runtime.settings.login_attempts_per_minute
+    limits: Any = {"limit": runtime.settings.login_attempts_per_minute, "window": WINDOW}
     until = time.monotonic() + WAIT_SECONDS
     while True:
+        for new in runtime.read(lambda session: attempts.look(session, subjects, **limits)):
+            runtime.write(partial(rate_limits.make_window, subject=new), actor)
         try:
-            return runtime.write(
-                lambda session: attempts.begin(session, subjects, limit=limit, window=WINDOW), actor
-            )
+            return runtime.write(lambda session: attempts.begin(session, subjects, **limits), actor)
         except Undecided as error:
             if time.monotonic() > until:
                 raise Busy(internal="too many logins under way") from error

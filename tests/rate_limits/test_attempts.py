@@ -27,9 +27,15 @@ def clock() -> Iterator[Any]:
 
 
 def begin(runtime: Runtime, *subjects: str) -> Attempt:
-    """Ask for an attempt."""
-    return runtime.write(
-        lambda session: attempts.begin(session, subjects or ("x",), limit=LIMIT, window=MINUTE)
+    """Ask for an attempt, of whose subjects some may be met for the first time."""
+    of = subjects or ("x",)
+    return runtime.write(lambda session: attempts.begin(session, of, limit=LIMIT, window=MINUTE))
+
+
+def look(runtime: Runtime, *subjects: str) -> list[str]:
+    """Ask without a write."""
+    return runtime.read(
+        lambda session: attempts.look(session, subjects, limit=LIMIT, window=MINUTE)
     )
 
 
@@ -105,6 +111,21 @@ def test_refused_counts_for_none(runtime: Runtime) -> None:
         with pytest.raises(RateLimited):
             begin(runtime, "x", "y")
     begin(runtime, "x")
+
+
+def test_look(runtime: Runtime, clock: Any) -> None:
+    """Without a write it's known which windows are missing, and what is refused in any case."""
+    assert look(runtime, "x", "y") == ["x", "y", "now:x", "now:y"]
+    under_way = [begin(runtime) for _ in range(LIMIT)]
+    assert look(runtime, "x") == []
+    for attempt in under_way:
+        end(runtime, attempt, failed=True)
+    clock.shift(10)
+    with pytest.raises(RateLimited) as refused:
+        look(runtime, "x", "y")
+    assert refused.value.headers["Retry-After"] == "50"
+    clock.shift(50)
+    assert look(runtime, "x") == []
 
 
 def test_at_once(runtime: Runtime) -> None:
