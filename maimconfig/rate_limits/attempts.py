@@ -90,7 +90,9 @@ def begin(session: Session, subjects: Sequence[str], *, limit: int, window: time
     for subject in subjects:
         _note(session, subject)
     rows = select(RateWindow.subject, RateWindow.started_at).where(RateWindow.subject.in_(subjects))
-    return Attempt(dict(session.execute(rows).all()))
+    began = dict(session.execute(rows).all())
+    # In the order that they were locked in, for `end` locks them again.
+    return Attempt({subject: began[subject] for subject in subjects})
 
 
 def end(session: Session, attempt: Attempt, *, failed: bool) -> None:
