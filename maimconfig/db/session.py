@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -76,9 +79,8 @@ class Database:
         self.is_sqlite = is_sqlite(url)
         self.reader = make_reader(url, pool_size=pool_size, synchronous=synchronous)
         self.writer = make_writer(url, pool_size=pool_size, synchronous=synchronous)
-        # SQLite's busy handler is unfair; waiting in this process first keeps the longest
-        # wait short (1436 to 79 ms with 8 threads).
-        self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._make_lock()
+        os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
 
     def unit_of_work(
         self, work: Callable[[Session], T], *, runtime: Runtime, actor: Actor, write: bool = True
@@ -135,6 +137,21 @@ class Database:
                     session.invalidate()
                 raise
 
+    def forget_connections(self) -> None:
+        """Leave the connections to the process that this one was forked from.
+
+        Two who talk on one connection of MySQL get each other's answers, and SQLite's files must
+        not be used by a process that didn't open them.
+        """
+        self._make_lock()
+        for engine in (self.reader, self.writer):
+            engine.dispose(close=False)
+
+    def _make_lock(self) -> None:
+        # SQLite's busy handler is unfair; waiting in this process first keeps the longest
+        # wait short (1436 to 79 ms with 8 threads).
+        self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+
     def answers(self) -> bool:
         """Whether the database answers a query now."""
         try:
@@ -148,6 +165,12 @@ class Database:
         """Close all connections."""
         self.reader.dispose()
         self.writer.dispose()
+
+
+def _forked(found: weakref.ref[Database]) -> None:
+    database = found()
+    if database is not None:
+        database.forget_connections()
 
 
 def _commit(session: Session) -> None:
