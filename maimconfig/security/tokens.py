@@ -50,6 +50,7 @@ class Refresh(NamedTuple):
 
 def make_access(vault: Vault, user_id: str, session_id: str, lifetime: timedelta) -> str:
     """A signed access token, with the id of the key in its header."""
+    vault.reload()
     now = clock.now()
     claims = {
         "sub": user_id,
@@ -94,6 +95,7 @@ def read_access(vault: Vault, token: str) -> Access:
 def make_refresh(vault: Vault, session_id: str, generation: int, nonce: str) -> str:
     """The refresh token of a session's generation; the same one every time, so that a caller
     that lost an answer can be given it again."""
+    vault.reload()
     key = vault.current
     return f"mmr_{session_id}.{generation}.{key.id}.{_mac(key, session_id, generation, nonce)}"
 

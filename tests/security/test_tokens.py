@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,6 +17,7 @@ import time_machine
 from maimconfig.http.errors import TokenInvalid
 from maimconfig.runtime import Runtime
 from maimconfig.security import tokens
+from maimconfig.security.secret_file import SecretFile
 from maimconfig.security.vault import Vault
 from tests.api import Api
 from tests.factories import users
@@ -95,6 +97,25 @@ def test_under_an_older_key() -> None:
     assert tokens.read_access(VAULT, old) == ("user_1", "login_1")
     with pytest.raises(TokenInvalid):
         tokens.read_access(Vault([CURRENT]), old)
+
+
+def test_after_a_rotation_elsewhere(tmp_path: Path) -> None:
+    """Once another process has rotated the secret, tokens are made under the fresh one, and those
+    under the older one are good until it is forgotten."""
+    file = SecretFile(tmp_path / "secret.key")
+    file.ensure()
+    vault = Vault(file=file)
+    older = tokens.make_access(vault, "user_1", "login_1", timedelta(minutes=1))
+    SecretFile(tmp_path / "secret.key").rotate()
+    fresh = tokens.make_access(vault, "user_1", "login_1", timedelta(minutes=1))
+    kids = [jwt.get_unverified_header(token)["kid"] for token in (older, fresh)]
+    assert kids[0] != kids[1] == vault.current.id
+    assert tokens.read_access(vault, older) == tokens.read_access(vault, fresh)
+    SecretFile(tmp_path / "secret.key").forget_previous()
+    refresh = tokens.make_refresh(vault, "login_1", 1, "nonce")
+    assert tokens.is_genuine(vault, tokens.parse_refresh(refresh), "nonce")
+    with pytest.raises(TokenInvalid):
+        tokens.read_access(vault, older)
 
 
 BODY = coded(CLAIMS)
