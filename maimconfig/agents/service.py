@@ -131,12 +131,19 @@ def locked(session: Session, agent_id: str, *, alone: bool = False) -> Agent:
     return agent
 
 
-def owned(session: Session, owner_id: str, agent_id: str) -> Agent:
+def owned(session: Session, owner_id: str, agent_id: str, *, lock: bool = False) -> Agent:
     """An agent of one of a user's tenants.
+
+    Args:
+        lock: nobody else may change the tenant or what is its own until the end of the unit: what
+            is known of the agent from here on stays true.
 
     Raises:
         AgentNotFound: there is none, or it is somebody else's.
     """
+    if lock:
+        owner = select(Agent.tenant_id).where(Agent.id == agent_id).scalar_subquery()
+        tenants.hold(session, owner, alone=True)
     own = (
         select(Agent)
         .join(Tenant, Tenant.id == Agent.tenant_id)

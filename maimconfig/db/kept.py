@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from sqlalchemy import Engine
@@ -26,7 +25,7 @@ class KeptConnections:
         """
         self._engine = engine
         self._idle: list[Any] = []
-        self._pid = os.getpid()
+        self._foreign: list[Any] = []
 
     def take(self) -> Any:
         """A connection for this thread alone; give it back, or close it when it failed.
@@ -34,9 +33,6 @@ class KeptConnections:
         Raises:
             DatabaseUnavailable: the database can't be reached.
         """
-        if self._pid != os.getpid():
-            # After a fork the idle ones are the parent's.
-            self._idle, self._pid = [], os.getpid()
         try:
             return self._idle.pop()
         except IndexError:
@@ -53,6 +49,11 @@ class KeptConnections:
                 self._idle.pop().close()
             except (IndexError, self._engine.dialect.loaded_dbapi.Error):
                 continue
+
+    def forget(self) -> None:
+        """Leave the idle ones to the process that this one was forked from, without closing them:
+        that would end them there too."""
+        self._foreign, self._idle = self._idle, []
 
     def renew(self) -> None:
         """Drop all that is connected, in the pool too, from which new ones come."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -81,9 +84,8 @@ class Database:
         self.writer = make_writer(url, pool_size=pool_size, synchronous=synchronous)
         self.kept = KeptConnections(self.reader)
         self._prepared: dict[LookUp[Any], Prepared[Any]] = {}
-        # SQLite's busy handler is unfair; waiting in this process first keeps the longest
-        # wait short (1436 to 79 ms with 8 threads).
-        self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._make_lock()
+        os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
 
     def unit_of_work(
         self, work: Callable[[Session], T], *, runtime: Runtime, actor: Actor, write: bool = True
@@ -164,6 +166,22 @@ class Database:
             self._prepared[look_up] = prepared
         return prepared.run(values)
 
+    def forget_connections(self) -> None:
+        """Leave the connections to the process that this one was forked from.
+
+        Two who talk on one connection of MySQL get each other's answers, and SQLite's files must
+        not be used by a process that didn't open them.
+        """
+        self._make_lock()
+        self.kept.forget()
+        for engine in (self.reader, self.writer):
+            engine.dispose(close=False)
+
+    def _make_lock(self) -> None:
+        # SQLite's busy handler is unfair; waiting in this process first keeps the longest
+        # wait short (1436 to 79 ms with 8 threads).
+        self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+
     def answers(self) -> bool:
         """Whether the database answers a query now."""
         try:
@@ -178,6 +196,12 @@ class Database:
         self.kept.close()
         self.reader.dispose()
         self.writer.dispose()
+
+
+def _forked(found: weakref.ref[Database]) -> None:
+    database = found()
+    if database is not None:
+        database.forget_connections()
 
 
 def _commit(session: Session) -> None:

@@ -60,8 +60,9 @@ def test_outside_the_pool(runtime: Runtime, kept: KeptConnections) -> None:
         kept.give(connection)
 
 
-def test_fork(kept: KeptConnections) -> None:
+def test_fork(runtime: Runtime) -> None:
     """A child of a fork connects by itself, and leaves its parent's connections alone."""
+    kept = runtime.database.kept
     parents = kept.take()
     kept.give(parents)
     child = os.fork()
