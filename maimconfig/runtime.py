@@ -11,15 +11,11 @@ from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
 from maimconfig.db import lifecycle
-from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
-from maimconfig.key_checks.look_up import KEY_BY_HASH
-from maimconfig.key_checks.verdict import KeyRow
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
-from maimconfig.users.login import LOGIN_BY_ID, Login
 
 if TYPE_CHECKING:
     from maimconfig.chat.asking import Providers
@@ -56,9 +52,7 @@ class Runtime:
         key_usage: counts of key checks that are not yet written.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
-        key_look_up: the query of a key check.
         unsettled: replies that ended while the database was away.
-        login_look_up: the query of a request with an access token.
     """
 
     settings: Settings
@@ -75,8 +69,6 @@ class Runtime:
         self._providers: Providers | None = None
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
-        self.key_look_up = LookUp(self.database, KEY_BY_HASH, KeyRow)
-        self.login_look_up = LookUp(self.database, LOGIN_BY_ID, Login)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:

@@ -54,12 +54,14 @@ def counted(runtime: Runtime) -> Iterator[list[str]]:
             connection.__dict__.pop("query", None)
 
     engines = (runtime.database.reader, runtime.database.writer)
+    runtime.database.kept.close()  # so that a look-up checks a connection out
     for engine in engines:
         event.listen(engine, "checkout", listen)
         event.listen(engine, "checkin", leave)
     try:
         yield sent
     finally:
+        runtime.database.kept.close()
         for engine in engines:
             event.remove(engine, "checkout", listen)
             event.remove(engine, "checkin", leave)

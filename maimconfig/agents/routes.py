@@ -6,6 +6,7 @@ from typing import Any
 
 from maimconfig import clock
 from maimconfig.agents import config_service, configuration, schemas, service, versions
+from maimconfig.agents.look_up import AgentRow
 from maimconfig.agents.models import Agent, AgentConfigVersion
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
@@ -53,7 +54,7 @@ def create_agent(payload: dict[str, Any]) -> Agent:
 @blp.get("", errors=(errors.TenantNotFound,))
 @blp.arguments(schemas.AgentsQuery, location="query")
 @blp.response(200, page_of(schemas.AgentOut))
-def list_agents(query: dict[str, Any]) -> Page[Agent]:
+def list_agents(query: dict[str, Any]) -> Page[AgentRow]:
     """List the agents of a tenant, newest first"""
     note_tenant(query["tenant_id"])
     return service.find(session(), **query)
@@ -61,9 +62,10 @@ def list_agents(query: dict[str, Any]) -> Page[Agent]:
 
 @blp.get("/<id:agent_id>", etag=True, errors=UNKNOWN)
 @blp.response(200, schemas.AgentOut)
-def get_agent(agent_id: str) -> Agent:
+def get_agent(agent_id: str) -> AgentRow:
     """Get an agent"""
-    agent = _agent(agent_id)
+    agent = service.look(session(), agent_id)
+    note_tenant(agent.tenant_id)
     revision_etag(agent.revision)
     return agent
 

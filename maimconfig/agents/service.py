@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from maimconfig.activity import service as activity
-from maimconfig.agents import configuration, versions
+from maimconfig.agents import configuration, look_up, versions
+from maimconfig.agents.look_up import AgentRow
 from maimconfig.agents.models import MAX_TAG_LENGTH, Agent, AgentTag
 from maimconfig.api_keys.models import ApiKey
 from maimconfig.audit import service as audit
@@ -20,9 +21,10 @@ from maimconfig.http.errors import (
     AgentConfigInvalid,
     AgentNameTaken,
     AgentNotFound,
+    TenantNotFound,
     TenantQuotaExceeded,
 )
-from maimconfig.http.pagination import Page, paginate
+from maimconfig.http.pagination import Page
 from maimconfig.i18n import Text
 from maimconfig.templates import service as templates
 from maimconfig.tenants import service as tenants
@@ -129,12 +131,19 @@ def locked(session: Session, agent_id: str, *, alone: bool = False) -> Agent:
     return agent
 
 
-def owned(session: Session, owner_id: str, agent_id: str) -> Agent:
+def owned(session: Session, owner_id: str, agent_id: str, *, lock: bool = False) -> Agent:
     """An agent of one of a user's tenants.
+
+    Args:
+        lock: nobody else may change the tenant or what is its own until the end of the unit: what
+            is known of the agent from here on stays true.
 
     Raises:
         AgentNotFound: there is none, or it is somebody else's.
     """
+    if lock:
+        owner = select(Agent.tenant_id).where(Agent.id == agent_id).scalar_subquery()
+        tenants.hold(session, owner, alone=True)
     own = (
         select(Agent)
         .join(Tenant, Tenant.id == Agent.tenant_id)
@@ -146,49 +155,47 @@ def owned(session: Session, owner_id: str, agent_id: str) -> Agent:
     return agent
 
 
-def of_owner(session: Session, owner_id: str, *, skip: int, limit: int) -> Sequence[Agent]:
+def look(session: Session, agent_id: str) -> AgentRow:
+    """An agent to be shown.
+
+    Raises:
+        AgentNotFound: there is none.
+    """
+    agent = session.runtime.database.find(look_up.AGENT_BY_ID, agent_id=agent_id)
+    if agent is None:
+        raise AgentNotFound
+    return agent
+
+
+def of_owner(session: Session, owner_id: str, *, skip: int, limit: int) -> Sequence[AgentRow]:
     """The agents of all of a user's tenants, newest first."""
-    return session.scalars(
-        select(Agent)
-        .join(Tenant, Tenant.id == Agent.tenant_id)
-        .where(Tenant.owner_id == owner_id)
-        .order_by(Agent.created_at.desc(), Agent.id.desc())
-        .offset(skip)
-        .limit(limit)
-    ).all()
+    database = session.runtime.database
+    return database.find_all(look_up.AGENTS_OF_OWNER, owner_id=owner_id, skip=skip, limit=limit)
 
 
 def find(
-    session: Session,
-    *,
-    tenant_id: str,
-    page: int,
-    page_size: int,
-    status: str | None = None,
-    tag: str | None = None,
-    q: str | None = None,
-) -> Page[Agent]:
+    session: Session, *, tenant_id: str, page: int, page_size: int, **filters: str | None
+) -> Page[AgentRow]:
     """Agents of a tenant, newest first.
 
     Args:
-        q: a part of the name, in any case.
+        filters: `status`, `tag`, and `q`, a part of the name, in any case; None is no filter.
 
     Raises:
         TenantNotFound: there is no such tenant.
     """
-    tenant = tenants.get(session, tenant_id)
-    rows = select(Agent.id).where(Agent.tenant_id == tenant_id)
-    if status is not None:
-        rows = rows.where(Agent.status == status)
-    if tag is not None:
-        rows = rows.join(AgentTag, AgentTag.agent_id == Agent.id).where(
-            AgentTag.tenant_id == tenant_id, AgentTag.tag == tag
-        )
-    if q:
-        rows = rows.where(func.instr(Agent.folded_name, q.casefold()) > 0)
-    unfiltered = status is None and tag is None and not q
-    total = tenant.agent_count if unfiltered else None
-    return paginate(session, Agent, rows, page=page, page_size=page_size, total=total)
+    database = session.runtime.database
+    total = database.find(look_up.COUNT_OF_TENANT, tenant_id=tenant_id)
+    if total is None:
+        raise TenantNotFound
+    given = {name: value.casefold() if name == "q" else value
+             for name, value in filters.items() if value}  # fmt: skip
+    named = frozenset(given)
+    if named:
+        total = database.find(look_up.count(named), tenant_id=tenant_id, **given) or 0
+    cut = {"limit": page_size, "skip": (page - 1) * page_size}
+    rows = database.find_all(look_up.page(named), tenant_id=tenant_id, **cut, **given)
+    return Page(rows, page, page_size, total)
 
 
 def change(

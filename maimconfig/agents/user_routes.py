@@ -9,6 +9,7 @@ from flask import Response
 
 from maimconfig import permissions
 from maimconfig.agents import schemas, service
+from maimconfig.agents.look_up import AgentRow
 from maimconfig.agents.models import Agent
 from maimconfig.api_keys import schemas as key_schemas
 from maimconfig.api_keys import service as api_keys
@@ -38,8 +39,8 @@ CREATION = (
 )
 
 
-def _own(agent_id: str) -> Agent:
-    agent = service.owned(session(), login().user_id, agent_id)
+def _own(agent_id: str, *, lock: bool = False) -> Agent:
+    agent = service.owned(session(), login().user_id, agent_id, lock=lock)
     note_tenant(agent.tenant_id)
     return agent
 
@@ -47,7 +48,7 @@ def _own(agent_id: str) -> Agent:
 @blp.get("/")
 @blp.arguments(schemas.OwnAgentsQuery, location="query")
 @blp.response(200, schemas.OwnAgentOut(many=True))
-def list_own_agents(query: dict[str, Any]) -> Sequence[Agent]:
+def list_own_agents(query: dict[str, Any]) -> Sequence[AgentRow]:
     """List the agents of all of the caller's tenants, newest first"""
     return service.of_owner(session(), login().user_id, **query)
 
@@ -76,7 +77,7 @@ def get_own_agent(agent_id: str) -> Agent:
 @blp.response(200, schemas.OwnAgentOut)
 def change_own_agent(payload: dict[str, Any], agent_id: str) -> Agent:
     """Change an agent; a config is merged into the stored one (RFC 7396)"""
-    _own(agent_id)
+    _own(agent_id, lock=True)
     changes = changes_of(payload, "description", "template_id")
     agent = service.change(session(), agent_id, changes, expected_revisions())
     revision_etag(agent.revision)
@@ -87,7 +88,7 @@ def change_own_agent(payload: dict[str, Any], agent_id: str) -> Agent:
 @blp.response(204)
 def delete_own_agent(agent_id: str) -> Response:
     """Delete an agent with its keys and settings"""
-    _own(agent_id)
+    _own(agent_id, lock=True)
     service.remove(session(), agent_id, expected_revisions())
     return Response(status=204)
 
@@ -108,7 +109,7 @@ def list_own_keys(agent_id: str) -> Sequence[ApiKey]:
 @blp.response(200, key_schemas.NewOwnKeyOut)
 def create_own_key(payload: dict[str, Any], agent_id: str) -> ApiKey:
     """Create a key of an agent; the answer shows it in full"""
-    agent = _own(agent_id)
+    agent = _own(agent_id, lock=True)
     permissions.check(payload.get("permissions"))
     return api_keys.create(session(), tenant_id=agent.tenant_id, agent_id=agent.id, **payload)
 
@@ -117,7 +118,7 @@ def create_own_key(payload: dict[str, Any], agent_id: str) -> ApiKey:
 @blp.response(204)
 def delete_own_key(agent_id: str, key_id: str) -> Response:
     """Delete a key of an agent"""
-    agent = _own(agent_id)
+    agent = _own(agent_id, lock=True)
     if api_keys.get(session(), key_id).agent_id != agent.id:
         raise errors.KeyNotFound
     api_keys.remove(session(), key_id)

@@ -38,9 +38,14 @@ def make(tenant_id: str, agent_id: str) -> str:
     return PREFIX + base64.b64encode("_".join(parts).encode()).decode()
 
 
+def may_be_one(api_key: str) -> bool:
+    """Whether it is worth while to look a key up."""
+    return api_key.startswith(PREFIX) and len(api_key) <= MAX_LENGTH and api_key.isascii()
+
+
 def parse(api_key: str) -> ParsedKey | None:
     """The parts of a key; None when it isn't one."""
-    if not api_key.startswith(PREFIX) or len(api_key) > MAX_LENGTH or not api_key.isascii():
+    if not may_be_one(api_key):
         return None
     body = api_key[len(PREFIX) :]
     found = _PARTS.fullmatch(body) or _PARTS.fullmatch(_decoded(body))

@@ -26,8 +26,9 @@ from maimconfig.settings import load_settings
 def rotate_secret(resume: bool, forget_previous: bool) -> None:
     """Put everything that is encrypted under a fresh master secret.
 
-    The service may run meanwhile. With the secret in MAIMCONFIG_SECRET_KEY, set the new one
-    there and the old one in MAIMCONFIG_PREVIOUS_SECRET_KEYS first, restart, and run this.
+    The service may run meanwhile; logins under an older secret go on while that one is kept. With
+    the secret in MAIMCONFIG_SECRET_KEY, set the new one there and the old one in
+    MAIMCONFIG_PREVIOUS_SECRET_KEYS first, restart, and run this.
     """
     settings = load_settings()
     logs.configure(settings)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from sqlalchemy import orm, text
@@ -17,12 +20,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from maimconfig.db.engine import is_sqlite, make_reader, make_writer
+from maimconfig.db.kept import KeptConnections
+from maimconfig.db.look_up import LookUp, Prepared
 from maimconfig.http.errors import AppError, DatabaseUnavailable, NotModified
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
 
 T = TypeVar("T")
+R = TypeVar("R")
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
@@ -76,9 +82,10 @@ class Database:
         self.is_sqlite = is_sqlite(url)
         self.reader = make_reader(url, pool_size=pool_size, synchronous=synchronous)
         self.writer = make_writer(url, pool_size=pool_size, synchronous=synchronous)
-        # SQLite's busy handler is unfair; waiting in this process first keeps the longest
-        # wait short (1436 to 79 ms with 8 threads).
-        self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self.kept = KeptConnections(self.reader)
+        self._prepared: dict[LookUp[Any], Prepared[Any]] = {}
+        self._make_lock()
+        os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
 
     def unit_of_work(
         self, work: Callable[[Session], T], *, runtime: Runtime, actor: Actor, write: bool = True
@@ -135,6 +142,46 @@ class Database:
                     session.invalidate()
                 raise
 
+    def find(self, look_up: LookUp[R], **values: Any) -> R | None:
+        """The first that a look-up finds, or None; it sees what is committed.
+
+        Args:
+            values: of the look-up's bind parameters.
+
+        Raises:
+            DatabaseUnavailable: the database can't be reached.
+        """
+        found = self.find_all(look_up, **values)
+        return found[0] if found else None
+
+    def find_all(self, look_up: LookUp[R], **values: Any) -> list[R]:
+        """All that a look-up finds; it sees what is committed.
+
+        Raises:
+            DatabaseUnavailable: the database can't be reached.
+        """
+        prepared = self._prepared.get(look_up)
+        if prepared is None:
+            prepared = Prepared(look_up, self.reader.dialect, self.kept)
+            self._prepared[look_up] = prepared
+        return prepared.run(values)
+
+    def forget_connections(self) -> None:
+        """Leave the connections to the process that this one was forked from.
+
+        Two who talk on one connection of MySQL get each other's answers, and SQLite's files must
+        not be used by a process that didn't open them.
+        """
+        self._make_lock()
+        self.kept.forget()
+        for engine in (self.reader, self.writer):
+            engine.dispose(close=False)
+
+    def _make_lock(self) -> None:
+        # SQLite's busy handler is unfair; waiting in this process first keeps the longest
+        # wait short (1436 to 79 ms with 8 threads).
+        self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+
     def answers(self) -> bool:
         """Whether the database answers a query now."""
         try:
@@ -146,8 +193,15 @@ class Database:
 
     def dispose(self) -> None:
         """Close all connections."""
+        self.kept.close()
         self.reader.dispose()
         self.writer.dispose()
+
+
+def _forked(found: weakref.ref[Database]) -> None:
+    database = found()
+    if database is not None:
+        database.forget_connections()
 
 
 def _commit(session: Session) -> None:

@@ -20,7 +20,7 @@ import flask_smorest
 from flask import Response
 from marshmallow import Schema
 
-from maimconfig.http import context, documents
+from maimconfig.http import context, documents, json
 from maimconfig.http.envelope import envelope_of, success
 from maimconfig.http.errors import AppError, NotModified
 from maimconfig.http.examples import enveloped, example_of
@@ -56,7 +56,23 @@ class Blueprint(flask_smorest.Blueprint):
     def response(self, status_code: int, schema: Any = None, **options: Any) -> Any:
         """Document an answer with an example made from its schema, and write it."""
         schema = schema() if isinstance(schema, type) else schema
-        return super().response(status_code, schema, **self._example(schema), **options)
+        document = super().response(status_code, schema, **self._example(schema), **options)
+        if schema is None:
+            return document
+
+        def decorator(view: View) -> Any:
+            @wraps(view)
+            def run(*args: Any, **kwargs: Any) -> Any:
+                result = view(*args, **kwargs)
+                # A response is ready; a pair has its own status, which the library sets.
+                if isinstance(result, Response) or type(result) is tuple:
+                    return result
+                body = self._prepare_response_content(schema.dump(result))
+                return json.response(body, status_code)
+
+            return document(run)
+
+        return decorator
 
     def alt_response(self, status_code: int, response: Any = None, **options: Any) -> Any:
         """Document another answer, with an example made from its schema."""

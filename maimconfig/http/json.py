@@ -40,8 +40,12 @@ class OrjsonProvider(JSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Any:
         """A JSON response, without going through text."""
-        body = orjson.dumps(self._prepare_response_obj(args, kwargs))
-        return Response(body, mimetype="application/json")
+        return response(self._prepare_response_obj(args, kwargs))
+
+
+def response(body: Any, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(orjson.dumps(body), status, content_type="application/json")
 
 
 def loads(body: bytes) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from marshmallow import Schema, ValidationError, pre_load
 from marshmallow import fields as plain
@@ -12,7 +12,7 @@ from sqlalchemy import Select, func, select
 
 from maimconfig.db.session import Session
 from maimconfig.http import fields
-from maimconfig.http.schema import InputSchema
+from maimconfig.http.schema import InputSchema, Ready
 from maimconfig.i18n import Text
 
 T = TypeVar("T")
@@ -79,6 +79,23 @@ class Pagination(Schema):
     has_prev = plain.Boolean(required=True)
 
 
+class PageOut(Ready):
+    """A page of a list.
+
+    Attributes:
+        item: the schema of what is on it.
+    """
+
+    item: ClassVar[Schema]
+
+    def dump(self, page: Page[Any], *, many: bool | None = None) -> Any:
+        """The page as it is shown."""
+        return {
+            "items": [self.item.dump(item) for item in page.items],
+            "pagination": page.pagination,
+        }
+
+
 _pages: dict[str, type[Schema]] = {}
 
 
@@ -86,13 +103,11 @@ def page_of(item: type[Schema]) -> type[Schema]:
     """The schema of a page of `item`s; one class for each item, so that OpenAPI names it once."""
     name = f"{item.__name__}Page"
     if name not in _pages:
-        _pages[name] = Schema.from_dict(
-            {
-                "items": plain.List(plain.Nested(item), required=True),
-                "pagination": plain.Nested(Pagination, required=True),
-            },
-            name=name,
-        )
+        fields_of_page = {
+            "items": plain.List(plain.Nested(item), required=True),
+            "pagination": plain.Nested(Pagination, required=True),
+        }
+        _pages[name] = type(name, (PageOut,), {**fields_of_page, "item": item()})
     return _pages[name]
 
 

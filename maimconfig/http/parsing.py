@@ -14,6 +14,8 @@ from maimconfig.http import json
 from maimconfig.http.errors import Invalid
 from maimconfig.http.schema import flat
 
+JSON = "application/json"
+
 View = Callable[..., Any]
 
 
@@ -24,10 +26,10 @@ def json_body(request: Request) -> Any:
         UnsupportedMediaType: there is a body and it isn't declared as JSON.
         BadRequest, Invalid: see `json.loads`.
     """
-    body = request.get_data(cache=True)
+    body: bytes = request.body  # type: ignore[attr-defined]
     if not body or body.isspace():
         return {}
-    if not request.is_json:
+    if request.environ.get("CONTENT_TYPE") != JSON and not request.is_json:
         raise UnsupportedMediaType
     return json.loads(body)
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import INCLUDE, RAISE, Schema, ValidationError, post_load
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError, missing, post_load
 
 from maimconfig.http import fields
 from maimconfig.i18n import Text
@@ -26,6 +26,34 @@ class InputSchema(Schema):
 
     error_messages = {"unknown": UNKNOWN, "type": NOT_AN_OBJECT}
 
+    def _deserialize(self, data: Any, *, unknown: Any = RAISE, **options: Any) -> Any:
+        # Nearly all that comes is right, and read in a third of the time that marshmallow takes
+        # to be ready for errors; it is asked what is wrong when something is.
+        if isinstance(data, dict) and not (options.get("many") or options.get("partial")):
+            try:
+                return self._read(data, exact=unknown == RAISE)
+            except (_Irregular, ValidationError):
+                pass
+        return super()._deserialize(data, unknown=unknown, **options)
+
+    def _read(self, data: dict[str, Any], *, exact: bool) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        present = 0
+        for name, field in self.load_fields.items():
+            if field.data_key or field.attribute:
+                raise _Irregular
+            if name in data:
+                present += 1
+                found[name] = field.deserialize(data[name], name, data)
+            elif field.required:
+                raise _Irregular
+            elif field.load_default is not missing:
+                default = field.load_default
+                found[name] = default() if callable(default) else default
+        if exact and present != len(data):
+            raise _Irregular
+        return found
+
     def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
         """Name the nearest known field for each unknown one."""
         if not isinstance(error.messages, dict):
@@ -37,6 +65,10 @@ class InputSchema(Schema):
                 error.messages[name] = [UNKNOWN_NEAR.format(name=near[0])]
         for name in unknown[MAX_NAMED:]:
             del error.messages[name]
+
+
+class _Irregular(Exception):
+    """Not what the quick way is for."""
 
 
 class Ready(Schema):

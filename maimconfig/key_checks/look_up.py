@@ -6,10 +6,11 @@ from sqlalchemy import bindparam, select
 
 from maimconfig.agents.models import Agent
 from maimconfig.api_keys.models import ApiKey, ApiKeySecret
+from maimconfig.db.look_up import LookUp
+from maimconfig.key_checks.verdict import KeyRow
 from maimconfig.tenants.models import Tenant
 
-# The columns are those of `verdict.KeyRow`, in its order.
-KEY_BY_HASH = (
+KEY_BY_HASH = LookUp(
     select(
         ApiKey.id,
         ApiKey.tenant_id,
@@ -28,5 +29,6 @@ KEY_BY_HASH = (
     .join(ApiKey, ApiKey.id == ApiKeySecret.api_key_id)
     .join(Agent, Agent.id == ApiKey.agent_id)
     .join(Tenant, Tenant.id == ApiKey.tenant_id)
-    .where(ApiKeySecret.secret_hash == bindparam("value"))
+    .where(ApiKeySecret.secret_hash == bindparam("secret_hash")),
+    KeyRow,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maimconfig import clock
 from maimconfig.api_keys import format as key_format
+from maimconfig.key_checks.look_up import KEY_BY_HASH
 from maimconfig.key_checks.verdict import KeyRow, Reason, Verdict, judge
 from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.service import RateVerdict
@@ -59,11 +60,14 @@ def check(
 
 
 def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
-    if key_format.parse(api_key) is None:
+    if not key_format.may_be_one(api_key):
         return Verdict(None, Reason.MALFORMED)
     known = runtime.vault.key_ids
     row = _look_up(runtime, api_key)
     if row is None:
+        # Whatever is stored was well-formed when it was made.
+        if key_format.parse(api_key) is None:
+            return Verdict(None, Reason.MALFORMED)
         # Another process may have rotated the master secret since this one read it, or be just
         # moving this key, which then was under neither secret when each was asked for.
         runtime.vault.reload()
@@ -74,7 +78,7 @@ def _judged(runtime: Runtime, api_key: str, address: str | None) -> Verdict:
 
 def _look_up(runtime: Runtime, api_key: str) -> KeyRow | None:
     for secret_hash in runtime.vault.key_hashes(api_key):
-        row = runtime.key_look_up.find(secret_hash)
+        row = runtime.database.find(KEY_BY_HASH, secret_hash=secret_hash)
         if row is not None:
             return row
     return None

@@ -23,8 +23,8 @@ blp = Blueprint(
 UNKNOWN = (errors.AgentNotFound,)
 
 
-def _scope(agent_id: str) -> dict[str, Any]:
-    agent = agents.owned(session(), login().user_id, agent_id)
+def _scope(agent_id: str, *, lock: bool = False) -> dict[str, Any]:
+    agent = agents.owned(session(), login().user_id, agent_id, lock=lock)
     note_tenant(agent.tenant_id)
     return {"tenant_id": agent.tenant_id, "agent_id": agent.id}
 
@@ -43,7 +43,7 @@ def list_own_settings(query: dict[str, Any]) -> list[dict[str, Any]]:
 @blp.response(200, schemas.PluginOut)
 def store_own_setting(query: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
     """Set a plugin's setting of an agent"""
-    return service.store(session(), **_scope(query["agent_id"]), **payload)
+    return service.store(session(), **_scope(query["agent_id"], lock=True), **payload)
 
 
 @blp.delete("/settings", errors=(*UNKNOWN, errors.PluginSettingNotFound))
@@ -51,5 +51,6 @@ def store_own_setting(query: dict[str, Any], payload: dict[str, Any]) -> dict[st
 @blp.response(204)
 def remove_own_setting(query: dict[str, Any]) -> Response:
     """Delete a plugin's setting of an agent"""
-    service.remove(session(), **_scope(query["agent_id"]), plugin_name=query["plugin_name"])
+    scope = _scope(query["agent_id"], lock=True)
+    service.remove(session(), **scope, plugin_name=query["plugin_name"])
     return Response(status=204)

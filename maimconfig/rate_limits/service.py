@@ -14,6 +14,7 @@ from maimconfig.db.session import Session
 from maimconfig.rate_limits.models import RateWindow
 
 MAX_WINDOW = timedelta(days=366)
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def take(session: Session, subject: str, *, limit: int, window: timedelta) -> Ra
         window: how long a window lasts.
     """
     allowed = limit > 0 and _count(session, subject, limit, window)
-    if not allowed and limit > 0 and _make_window(session, subject):
+    if not allowed and limit > 0:
+        # It is counted again in any case: somebody else may have made the window meanwhile.
+        make_window(session, subject)
         allowed = _count(session, subject, limit, window)
     return _verdict(session, subject, allowed, limit, window)
 
@@ -64,9 +67,28 @@ def look(session: Session, subject: str, *, limit: int, window: timedelta) -> Ra
     return _verdict(session, subject, True, limit, window)
 
 
+def make_window(session: Session, subject: str) -> None:
+    """Make the row of a limit that is met for the first time, with nothing counted."""
+    if session.scalar(select(RateWindow.used).where(RateWindow.subject == subject)) is not None:
+        return
+    first = {"subject": subject, "started_at": clock.now(), "used": 0}
+    if session.runtime.database.is_sqlite:
+        session.execute(sqlite.insert(RateWindow).values(first).on_conflict_do_nothing())
+    else:
+        # INSERT IGNORE would take a shared lock on a row that is there, and two of them
+        # deadlock at the UPDATE that follows; this takes the exclusive one at once.
+        again = mysql.insert(RateWindow).values(first)
+        session.execute(again.on_duplicate_key_update(used=RateWindow.used))
+
+
 def forget_old(session: Session) -> None:
-    """Delete windows that ended long ago."""
-    session.execute(delete(RateWindow).where(RateWindow.started_at < clock.now() - MAX_WINDOW))
+    """Delete windows that ended long ago; those of logins, which anybody makes, after a day."""
+    of_keys = RateWindow.subject.startswith("key:")
+    began = RateWindow.started_at
+    ended = or_(began < clock.now() - MAX_WINDOW, ~of_keys & (began < clock.now() - A_DAY))
+    session.execute(
+        delete(RateWindow).where(ended), execution_options={"synchronize_session": False}
+    )
 
 
 def _verdict(
@@ -98,18 +120,3 @@ def _count(session: Session, subject: str, limit: int, window: timedelta) -> boo
     )
     rows: int = session.execute(counted).rowcount  # type: ignore[attr-defined]
     return rows == 1
-
-
-def _make_window(session: Session, subject: str) -> bool:
-    """Make the row of a limit that is met for the first time; False when it is there."""
-    if session.scalar(select(RateWindow.used).where(RateWindow.subject == subject)) is not None:
-        return False
-    first = {"subject": subject, "started_at": clock.now(), "used": 0}
-    if session.runtime.database.is_sqlite:
-        session.execute(sqlite.insert(RateWindow).values(first).on_conflict_do_nothing())
-    else:
-        # INSERT IGNORE would take a shared lock on a row that is there, and two of them
-        # deadlock at the UPDATE that follows; this takes the exclusive one at once.
-        again = mysql.insert(RateWindow).values(first)
-        session.execute(again.on_duplicate_key_update(used=RateWindow.used))
-    return True

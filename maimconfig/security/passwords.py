@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -16,6 +17,18 @@ MIN_LENGTH, MAX_LENGTH = 8, 128  # contract, Users
 
 # OWASP's first choice for argon2id: 19 MiB, two passes, one lane; about 66 ms.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+# The hash of nobody's password: of today's cost, so a verification does the same work, and made of
+# random bytes, so that it costs nothing at start and nothing fits it.
+_NOBODYS = "$argon2id$v=19$m={},t={},p={}${}${}".format(
+    _HASHER.memory_cost,
+    _HASHER.time_cost,
+    _HASHER.parallelism,
+    *(
+        base64.b64encode(os.urandom(size)).decode().rstrip("=")
+        for size in (_HASHER.salt_len, _HASHER.hash_len)
+    ),
+)
 
 # Eight at once take the CPU from every other request for a second.
 _AT_ONCE = 2
@@ -40,14 +53,15 @@ def verify_password(password: str, stored: str | None) -> bool:
     """Whether a password is the one of a stored hash.
 
     Args:
-        stored: None for a user that doesn't exist, which takes as long as for one that does.
+        stored: None for a user that doesn't exist, which takes as long as for one that does, the
+            first time too.
 
     Raises:
         Busy: too many are waiting already.
     """
     with _turn():
         try:
-            _HASHER.verify(stored or _nobodys(), password)
+            _HASHER.verify(stored or _NOBODYS, password)
         except VerificationError:
             return False
         return stored is not None
@@ -56,11 +70,6 @@ def verify_password(password: str, stored: str | None) -> bool:
 def is_outdated(stored: str) -> bool:
     """Whether a hash was made with another cost than today's."""
     return _HASHER.check_needs_rehash(stored)
-
-
-@cache
-def _nobodys() -> str:
-    return _HASHER.hash("nobody's password")
 
 
 @contextmanager

@@ -20,8 +20,9 @@ ISSUER = "maimconfig"
 AUDIENCE = "maimconfig"
 REQUIRED = ["sub", "sid", "iat", "exp", "jti", "iss", "aud"]  # contract, Users
 
+_SESSION_ID = re.compile(r"login_[a-z0-9]{1,44}")
 _REFRESH = re.compile(
-    r"mmr_(?P<session_id>login_[a-z0-9]{1,44})"
+    rf"mmr_(?P<session_id>{_SESSION_ID.pattern})"
     r"\.(?P<generation>[0-9]{1,9})\.(?P<key_id>[0-9a-f]{8})\.(?P<mac>[0-9a-f]{64})"
 )
 
@@ -49,6 +50,7 @@ class Refresh(NamedTuple):
 
 def make_access(vault: Vault, user_id: str, session_id: str, lifetime: timedelta) -> str:
     """A signed access token, with the id of the key in its header."""
+    vault.reload()
     now = clock.now()
     claims = {
         "sub": user_id,
@@ -83,12 +85,17 @@ def read_access(vault: Vault, token: str) -> Access:
         )
     except jwt.InvalidTokenError as error:
         raise TokenInvalid(internal=type(error).__name__) from error
-    return Access(str(claims["sub"]), str(claims["sid"]))
+    session_id = claims["sid"]
+    # It goes into a query, so no text that the database can't take may pass for an id.
+    if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
+        raise TokenInvalid(internal="sid is no session id")
+    return Access(claims["sub"], session_id)
 
 
 def make_refresh(vault: Vault, session_id: str, generation: int, nonce: str) -> str:
     """The refresh token of a session's generation; the same one every time, so that a caller
     that lost an answer can be given it again."""
+    vault.reload()
     key = vault.current
     return f"mmr_{session_id}.{generation}.{key.id}.{_mac(key, session_id, generation, nonce)}"
 

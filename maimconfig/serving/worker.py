@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -87,6 +88,9 @@ class Worker:
         Returns:
             Whether all ended by itself; False when the limit cut something.
         """
+        # What the start has made stays; each full collection would look it all through again,
+        # for 65 ms in which nobody is answered.
+        gc.freeze()
         try:
             while not self._stopping:
                 self._turn(1.0)

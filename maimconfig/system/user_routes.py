@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import runtime
 from maimconfig.system import schemas
@@ -17,14 +18,18 @@ blp = Blueprint(
 )
 
 
-@blp.get("/models", unit="none")
+# Who asks is looked up, though the answer needs no database.
+LOGIN = (errors.DatabaseUnavailable,)
+
+
+@blp.get("/models", unit="none", errors=LOGIN)
 @blp.response(200, schemas.SystemModels)
 def list_system_models() -> dict[str, Any]:
     """List the system's AI providers and models"""
     return runtime().catalogue.public()
 
 
-@blp.get("/bot-defaults", unit="none")
+@blp.get("/bot-defaults", unit="none", errors=LOGIN)
 @blp.response(200, schemas.BotDefaults)
 def get_system_bot_defaults() -> dict[str, Any]:
     """Get the lowest layer of every agent's configuration"""

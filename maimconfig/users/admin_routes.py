@@ -118,7 +118,7 @@ def reset_password(payload: dict[str, Any], user_id: str) -> dict[str, Any]:
     return {"id": user_id, "password": password}
 
 
-@blp.get("/permissions", unit="none")
+@blp.get("/permissions", unit="none", errors=(errors.DatabaseUnavailable,))
 @blp.response(200, schemas.RolePermissions)
 def list_permissions() -> dict[str, Any]:
     """List the permissions, and which role has them"""

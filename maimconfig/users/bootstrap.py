@@ -20,7 +20,8 @@ log = structlog.get_logger(__name__)
 def make_first_admin(runtime: Runtime) -> None:
     """Create the administrator of MAIMCONFIG_ADMIN_EMAIL unless there is any administrator.
 
-    Several processes may start at once: the unique name lets one of them through. Where the
+    Its username is the email's local part, or where that is somebody's, with a number behind it.
+    Several processes may start at once: the unique email lets one of them through. Where the
     database isn't ready yet, the next start does it.
     """
     email, password = runtime.settings.admin_email, runtime.settings.admin_password
@@ -33,19 +34,28 @@ def make_first_admin(runtime: Runtime) -> None:
         return
     password_hash = passwords.hash_password(password)
 
-    def create(session: Session) -> None:
-        service.create(
-            session,
-            username=email.partition("@")[0][:64],
-            email=email,
-            password_hash=password_hash,
-            role="admin",
+    def create(session: Session) -> str | None:
+        if _has_admin(session):
+            return None
+        name = _free_name(session, email.partition("@")[0])
+        made = service.create(
+            session, username=name, email=email, password_hash=password_hash, role="admin"
         )
+        return made.username
 
     try:
-        runtime.write(create, SYSTEM)
+        made = runtime.write(create, SYSTEM)
     except UserTaken:
-        log.info("first_admin.exists_already")
+        if not runtime.read(_has_admin):
+            log.warning("first_admin.not_made", reason="the email is another user's")
+        return
+    if made is not None:
+        log.info("first_admin.made", username=made)
+
+
+def _free_name(session: Session, wanted: str) -> str:
+    names = [wanted[:64], *(f"{wanted[:60]}-{number}" for number in range(2, 100))]
+    return next((name for name in names if service.by_login(session, name) is None), names[-1])
 
 
 def _is_ready(runtime: Runtime) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import bindparam, select
 
 from maimconfig import clock
+from maimconfig.db.look_up import LookUp
 from maimconfig.http.errors import TokenInvalid
 from maimconfig.security import tokens
 from maimconfig.users.models import LoginSession, User
@@ -33,8 +34,7 @@ class Login(NamedTuple):
         return may(self.role, permission)
 
 
-# The columns are those of `Login`, in its order.
-LOGIN_BY_ID = (
+LOGIN_BY_ID: LookUp[Login] = LookUp(
     select(
         LoginSession.id,
         User.id,
@@ -45,7 +45,8 @@ LOGIN_BY_ID = (
         LoginSession.ended_at,
     )
     .join(User, User.id == LoginSession.user_id)
-    .where(LoginSession.id == bindparam("value"))
+    .where(LoginSession.id == bindparam("session_id")),
+    Login,
 )
 
 
@@ -56,7 +57,7 @@ def authenticate(runtime: Runtime, token: str) -> Login:
         TokenInvalid: the token isn't good, its session has ended, or its user isn't active.
     """
     access = tokens.read_access(runtime.vault, token)
-    login = runtime.login_look_up.find(access.session_id)
+    login = runtime.database.find(LOGIN_BY_ID, session_id=access.session_id)
     if login is None or login.user_id != access.user_id:
         raise TokenInvalid(internal="no such session")
     if login.ended_at is not None or login.expires_at <= clock.now():

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
+from maimconfig.db.session import Session
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import actor, current, login, runtime, session
@@ -29,7 +30,7 @@ HASHED = (errors.Busy, errors.DatabaseUnavailable)
 
 def _hash_of_newcomer() -> str:
     payload = load_body(schemas.Register())
-    authentication.throttle(runtime(), actor(), [f"register:address:{actor().address}"])
+    authentication.throttle_registration(runtime(), actor())
     return passwords.hash_password(payload["password"])
 
 
@@ -98,7 +99,7 @@ def log_out_everywhere() -> Response:
 @blp.response(200, schemas.MeOut)
 def get_me() -> User:
     """Who is asking"""
-    return service.get(session(), login().user_id)
+    return _myself(session())
 
 
 @blp.get("/sessions")
@@ -123,16 +124,22 @@ def list_sessions() -> list[dict[str, Any]]:
 @blp.response(204)
 def change_password(payload: dict[str, Any]) -> Response:
     """Change the password; the user's other sessions end"""
-    who = login()
-    authentication.throttle(runtime(), actor(), [f"login:password:{who.user_id}"])
-    user = runtime().read(lambda unit: service.get(unit, who.user_id))
-    authentication.check_password(user, payload["old_password"])
-    fresh = passwords.hash_password(payload["new_password"])
-    runtime().write(
-        lambda unit: service.set_password(unit, who.user_id, fresh, keep_session=who.session_id),
+    authentication.change_password(
+        runtime(),
         actor(),
+        user=runtime().read(_myself),
+        session_id=login().session_id,
+        old=payload["old_password"],
+        new=payload["new_password"],
     )
     return Response(status=204)
+
+
+def _myself(unit: Session) -> User:
+    try:
+        return service.get(unit, login().user_id)
+    except errors.UserNotFound as error:
+        raise errors.TokenInvalid(internal="user was deleted meanwhile") from error
 
 
 _SESSION_FIELDS = ("id", "created_at", "rotated_at", "expires_at", "address", "user_agent")

@@ -88,6 +88,12 @@ def of_user(session: Session, user_id: str) -> Sequence[LoginSession]:
     ).all()
 
 
+def is_living(session: Session, user_id: str, session_id: str) -> bool:
+    """Whether a session of a user may still be carried on."""
+    found = select(LoginSession.id).where(*_living(user_id), LoginSession.id == session_id)
+    return session.scalar(found) is not None
+
+
 def end(session: Session, user_id: str, session_id: str) -> None:
     """End one session of a user; one that has ended already stays so."""
     session.execute(_ending(user_id).where(LoginSession.id == session_id))

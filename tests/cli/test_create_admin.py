@@ -51,6 +51,41 @@ def test_no_name(name: str, instance_folder: Path) -> None:
     assert fails("create-admin", name, instance=instance_folder).startswith("username")
 
 
+def test_on_a_terminal(live_service: Callable[..., LiveService], tmp_path: Path) -> None:
+    """On a terminal the password is asked for twice, isn't shown, and is good."""
+    url = f"sqlite:///{tmp_path / 'maimconfig.db'}"
+    service = live_service(url)
+    code, shown = on_a_terminal(service.instance, url, ["a good password", "a good password"])
+    assert code == 0, shown
+    assert "Administrator root (user_" in shown
+    assert "a good password" not in shown
+    answer = log_in(service, "a good password", username="root")
+    assert (answer.status_code, answer.json()["user"]["role"]) == (200, "admin")
+
+
+def test_a_mismatch(live_service: Callable[..., LiveService], tmp_path: Path) -> None:
+    """Two that differ are asked for again; the last two count."""
+    url = f"sqlite:///{tmp_path / 'maimconfig.db'}"
+    service = live_service(url)
+    answers = ["a good password", "another password", "the third one", "the third one"]
+    code, shown = on_a_terminal(service.instance, url, answers)
+    assert code == 0, shown
+    assert "do not match" in shown
+    assert not any(answer in shown for answer in answers)
+    assert log_in(service, "a good password", username="root").status_code == 401
+    assert log_in(service, "the third one", username="root").status_code == 200
+
+
+def test_made_one_is_shown_once(instance_folder: Path) -> None:
+    """Without a terminal a password is made, long, and shown in one line; another run makes
+    another one."""
+    said = [succeeds("create-admin", name, instance=instance_folder) for name in ("root", "boss")]
+    made = [text.splitlines()[-1].rpartition(": ")[2] for text in said]
+    assert all(len(password) >= 20 for password in made)
+    assert made[0] != made[1]
+    assert said[0].count(made[0]) == 1
+
+
 def test_a_short_one(live_service: Callable[..., LiveService], tmp_path: Path) -> None:
     """What is no password makes no administrator."""
     url = f"sqlite:///{tmp_path / 'maimconfig.db'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -136,3 +138,44 @@ def _kill_all_connections(runtime: Runtime) -> None:
         assert others
         for other in others:
             connection.execute(text(f"KILL {int(other)}"))
+
+
+FORK = """
+import os, sys
+from sqlalchemy import make_url, text
+from maimconfig.db.session import Database
+
+database = Database(make_url(sys.argv[1]), pool_size=2, synchronous="NORMAL")
+engines = (database.reader, database.writer)
+
+def ask():
+    for engine in engines:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+def idle():
+    return [engine.pool.checkedin() for engine in engines]
+
+ask()
+print(idle(), flush=True)
+child = os.fork()
+if child == 0:
+    print(idle(), flush=True)
+    ask()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+ask()
+print(idle(), flush=True)
+"""
+
+
+def test_fork(migrated_database_url: str) -> None:
+    """A process that is forked off leaves the connections to the one that made them."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, migrated_database_url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == ["[1, 1]", "[0, 0]", "[1, 1]"]

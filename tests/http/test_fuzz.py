@@ -43,7 +43,7 @@ def schema(api: Api) -> Any:
 def test_generated(api: Api, schema: Any, method: str, path: str) -> None:
     """Whatever is generated, no answer is a 5xx or differs from what the document says."""
     operation = schema[path][method.upper()]
-    world = World(api)
+    world = OPERATIONS[method, path].caller(api)
 
     @given(
         case=st.one_of(
@@ -63,6 +63,7 @@ def test_generated(api: Api, schema: Any, method: str, path: str) -> None:
     def attack(case: Any, known: bool) -> None:
         if known:
             _aim(case, world)
+            case.headers.update(world.headers)
         case.validate_response(case.call(), checks=CHECKS)
 
     attack()

@@ -103,12 +103,26 @@ def test_at_once(first: bool, runtime: Runtime) -> None:
     assert sum(verdict.allowed for verdict in verdicts) == 15
 
 
+def test_nobody_is_refused_below_the_limit(runtime: Runtime) -> None:
+    """Of those who make a new window at the same time none is refused."""
+    with ThreadPoolExecutor(10) as pool:
+        for turn in range(20):
+            taken = pool.map(
+                lambda _, of=f"x{turn}": take(runtime, limit=10, subject=of), range(10)
+            )
+            assert all(verdict.allowed for verdict in taken)
+
+
 def test_old_windows_are_forgotten(runtime: Runtime) -> None:
-    """Windows that ended long ago are deleted, others stay."""
-    for year, subject in ((2020, "old"), (2036, "new")):
-        with time_machine.travel(f"{year}-01-01T00:00:00Z", tick=False):
+    """Windows that ended are deleted: those of keys after a year, those that anybody makes after a
+    day."""
+    for day, subject in (
+        ("2020-01-01", "key:old"), ("2036-01-01", "key:new"),
+        ("2036-05-30", "login:name:old"), ("2036-06-01", "login:name:new"),
+    ):  # fmt: skip
+        with time_machine.travel(f"{day}T00:00:00Z", tick=False):
             take(runtime, subject=subject)
-    with time_machine.travel("2036-06-01T00:00:00Z", tick=False):
+    with time_machine.travel("2036-06-01T12:00:00Z", tick=False):
         runtime.write(service.forget_old)
     left = runtime.read(lambda session: session.scalars(select(RateWindow.subject)).all())
-    assert left == ["new"]
+    assert set(left) == {"key:new", "login:name:new"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -114,6 +115,47 @@ def test_at_once(strict: Api, verified: list[str]) -> None:
     assert len(verified) == LIMIT
 
 
+def test_right_ones_at_once(strict: Api, public: Api, verified: list[str]) -> None:
+    """Of 15 logins with the right password at the same time, from one address and into one account,
+    none is refused for the others."""
+    users.register(public, username="alice")
+    answers = at_once(strict, [post(URL, {"username": "alice", "password": PASSWORD})] * 15)
+    assert statuses(answers) == {200: 15}
+    strict.error(attempt(strict, "alice"), 401, "AUTH_007")
+
+
+def test_wrong_among_right_ones(strict: Api, public: Api, verified: list[str]) -> None:
+    """However right and wrong ones are mixed, no more wrong ones than allowed reach the hash."""
+    users.register(public, username="alice")
+    right = post(URL, {"username": "alice", "password": PASSWORD})
+    wrong = [post(URL, {"username": f"nobody{n}", "password": "wrong"}) for n in range(15)]
+    answers = at_once(strict, [call for other in wrong for call in (right, other)], threads=15)
+    tried = [answer for answer in answers[1::2] if answer.status_code == 401]
+    assert len(tried) == verified.count("wrong") == LIMIT
+    assert set(statuses(answers[::2])) <= {200, 429}
+
+
+def test_too_busy_counts_for_nothing(
+    strict: Api, public: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt for which there was no turn didn't reach the hash, and counts for nothing."""
+    users.register(public, username="alice")
+    with monkeypatch.context() as patched:
+        patched.setattr(passwords, "_queue", threading.BoundedSemaphore(1))
+        with passwords._queue:
+            for _ in range(2 * LIMIT):
+                strict.error(attempt(strict, "alice", PASSWORD), 503, "SYS_005")
+    assert attempt(strict, "alice", PASSWORD).status_code == 200
+
+
+def test_many_changes(strict: Api, clock: Any) -> None:
+    """Whoever knows the old password may change it as often as wanted."""
+    alice = users.person(strict)
+    body = {"old_password": PASSWORD, "new_password": PASSWORD}
+    for _ in range(2 * LIMIT):
+        assert alice.post(f"{AUTH}/change-password", body).status_code == 204
+
+
 def test_of_old_passwords(strict: Api, clock: Any) -> None:
     """Who has found somebody logged in can't try passwords by changing it."""
     alice = users.person(strict)
@@ -128,7 +170,6 @@ def test_of_old_passwords(strict: Api, clock: Any) -> None:
 def test_one_hash_each(known: bool, public: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong password costs one verification, whether or not there is such a user."""
     users.register(public, username="alice")
-    attempt(public, "nobody")  # what stands for nobody's password is made once
     counted: list[str] = []
     hasher = passwords._HASHER
 
