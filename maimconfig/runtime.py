@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from maimconfig.background import Background
+from maimconfig.chat.asking import OfflineProviders, Providers
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
 from maimconfig.db import lifecycle
@@ -20,9 +20,6 @@ from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
 from maimconfig.users.login import LOGIN_BY_ID, Login
-
-if TYPE_CHECKING:
-    from maimconfig.chat.asking import Providers
 
 T = TypeVar("T")
 
@@ -59,6 +56,7 @@ class Runtime:
         key_look_up: the query of a key check.
         unsettled: replies that ended while the database was away.
         login_look_up: the query of a request with an access token.
+        providers: replies of the AI providers.
     """
 
     settings: Settings
@@ -71,8 +69,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.background = Background(self)
-        self._making = threading.Lock()
-        self._providers: Providers | None = None
+        self.providers: Providers = OfflineProviders()
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
         self.key_look_up = LookUp(self.database, KEY_BY_HASH, KeyRow)
@@ -107,16 +104,6 @@ class Runtime:
             bot_defaults=load_bot_defaults(settings.bot_defaults_path),
         )
 
-    @property
-    def providers(self) -> Providers:
-        """What asks AI providers; made at the first chat, in the process that asks."""
-        with self._making:
-            if self._providers is None:
-                from maimconfig.chat.asking import providers_of
-
-                self._providers = providers_of(self)
-            return self._providers
-
     def reply_slots(self, plane: str) -> Slots:
         """The places for replies of a plane, which has threads of its own."""
         return self._slots.setdefault(plane, Slots(self.settings.chat_replies))
@@ -130,8 +117,7 @@ class Runtime:
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=True)
 
     def close(self) -> None:
-        """Write what is only in memory and close the database."""
-        if self._providers is not None:
-            self._providers.close()
+        """End the replies under way, write what is only in memory and close the database."""
+        self.providers.close()
         self.background.close()
         self.database.dispose()
