@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from maimconfig.background import Background
+from maimconfig.chat.asking import OfflineProviders, Providers
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
 from maimconfig.db import lifecycle
@@ -16,9 +16,6 @@ from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
-
-if TYPE_CHECKING:
-    from maimconfig.chat.asking import Providers
 
 T = TypeVar("T")
 
@@ -53,6 +50,7 @@ class Runtime:
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
+        providers: replies of the AI providers.
     """
 
     settings: Settings
@@ -65,8 +63,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.background = Background(self)
-        self._making = threading.Lock()
-        self._providers: Providers | None = None
+        self.providers: Providers = OfflineProviders()
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
 
@@ -99,16 +96,6 @@ class Runtime:
             bot_defaults=load_bot_defaults(settings.bot_defaults_path),
         )
 
-    @property
-    def providers(self) -> Providers:
-        """What asks AI providers; made at the first chat, in the process that asks."""
-        with self._making:
-            if self._providers is None:
-                from maimconfig.chat.asking import providers_of
-
-                self._providers = providers_of(self)
-            return self._providers
-
     def reply_slots(self, plane: str) -> Slots:
         """The places for replies of a plane, which has threads of its own."""
         return self._slots.setdefault(plane, Slots(self.settings.chat_replies))
@@ -122,8 +109,7 @@ class Runtime:
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=True)
 
     def close(self) -> None:
-        """Write what is only in memory and close the database."""
-        if self._providers is not None:
-            self._providers.close()
+        """End the replies under way, write what is only in memory and close the database."""
+        self.providers.close()
         self.background.close()
         self.database.dispose()

@@ -40,11 +40,6 @@ class Providers(Protocol):
         """End all replies and close all connections."""
 
 
-def providers_of(runtime: Runtime) -> Providers:
-    """The providers of a process."""
-    return OfflineProviders()
-
-
 def targets(runtime: Runtime, tenant_id: str, config: Mapping[str, Any]) -> Sequence[Target]:
     """The models that answer an agent's chats, in order.
 

@@ -19,7 +19,7 @@ from tests.chat.script import Script
 def script(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Script:
     """Providers that do what the test says."""
     made = Script()
-    monkeypatch.setattr(runtime, "_providers", made)
+    monkeypatch.setattr(runtime, "providers", made)
     monkeypatch.setattr(asking, "targets", lambda *given: made.targets())
     monkeypatch.setattr(asking, "estimate", lambda messages: made.estimate(messages))
     return made

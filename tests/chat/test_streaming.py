@@ -203,7 +203,7 @@ def test_streams_have_an_end(api_with: Callable[..., Api], api: Api) -> None:
     made.spec = api.spec
     running = made.app.extensions["tests.runtime"]
     script = Script([threading.Event()])
-    running._providers = script
+    running.providers = script
     agent = factories.agent(api)
     ids = {"tenant_id": agent["tenant_id"], "agent_id": agent["id"]}
     given = {**ids, "message": "x", "stream": True}
