@@ -13,6 +13,7 @@ from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.key_checks.look_up import KEY_BY_HASH
 from maimconfig.key_checks.verdict import KeyRow
+from maimconfig.providers.service import Providers
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
@@ -52,6 +53,7 @@ class Runtime:
         background: writes the counts, and tidies up.
         key_look_up: the query of a key check.
         login_look_up: the query of a request with an access token.
+        providers: replies of the AI providers.
     """
 
     settings: Settings
@@ -66,6 +68,7 @@ class Runtime:
         self.background = Background(self)
         self.key_look_up = LookUp(self.database, KEY_BY_HASH, KeyRow)
         self.login_look_up = LookUp(self.database, LOGIN_BY_ID, Login)
+        self.providers = Providers(self.settings.provider_allow)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -105,6 +108,7 @@ class Runtime:
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=True)
 
     def close(self) -> None:
-        """Write what is only in memory and close the database."""
+        """End the replies under way, write what is only in memory and close the database."""
+        self.providers.close()
         self.background.close()
         self.database.dispose()
