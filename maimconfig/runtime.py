@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from maimconfig.background import Background
-from maimconfig.chat.asking import OfflineProviders, Providers
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
 from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
+from maimconfig.providers.service import Providers
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
@@ -63,7 +63,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.background = Background(self)
-        self.providers: Providers = OfflineProviders()
+        self.providers = Providers(self.settings.provider_allow)
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
 

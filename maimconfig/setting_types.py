@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from maimconfig.security.outbound import Allowed
 from maimconfig.serving.sockets import Bind
 
 T = TypeVar("T")
@@ -94,6 +95,11 @@ def bind(raw: Any) -> Bind | None:
 def networks(raw: Any) -> tuple[Network, ...]:
     """Addresses or CIDR networks, separated by commas, or a list of them."""
     return tuple(ipaddress.ip_network(part) for part in _parts(raw))
+
+
+def allowed(raw: Any) -> tuple[Allowed, ...]:
+    """Addresses, networks or host names, each with or without a port, separated by commas."""
+    return tuple(Allowed.parse(part) for part in _parts(raw))
 
 
 def token(raw: Any) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import URL
 
 from maimconfig import setting_types as types
+from maimconfig.security.outbound import Allowed
 from maimconfig.serving.sockets import Bind
 from maimconfig.setting_types import Network, OperatorProvider
 
@@ -242,6 +243,13 @@ class Settings:
         "The operator's OpenAI account.",
         env=("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"),
         secret=True,
+        shown_default="none",
+    )
+    provider_allow: tuple[Allowed, ...] = setting(
+        (),
+        types.allowed,
+        "Addresses, networks or host names, separated by commas and each with or without `:port`, "
+        "that base URLs of tenants may lead to although they aren't public.",
         shown_default="none",
     )
     log_level: str = setting(

@@ -62,7 +62,12 @@ class TaskDefaults(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An AI provider of the system; times are in seconds."""
+    """An AI provider of the system; times are in seconds.
+
+    Attributes:
+        needs_key: a key switches it on. One of the operator's file is on as it stands there: a
+            local server such as Ollama has no key.
+    """
 
     name: str
     base_url: str
@@ -71,6 +76,12 @@ class Provider:
     max_retry: int
     timeout: int
     retry_interval: int
+    needs_key: bool = False
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it can be asked."""
+        return bool(self.api_key) or not self.needs_key
 
     def public(self) -> dict[str, Any]:
         """What callers may know: neither the key nor what else the address may hold."""
@@ -81,7 +92,7 @@ class Provider:
             "max_retry": self.max_retry,
             "timeout": self.timeout,
             "retry_interval": self.retry_interval,
-            "enabled": bool(self.api_key),
+            "enabled": self.is_enabled,
         }
 
 
@@ -146,8 +157,9 @@ def load_models(path: Path | None, operator: Mapping[str, OperatorProvider]) -> 
             model that it does not have.
     """
     if path is not None:
-        return _catalogue(_read(path), str(path))
-    return _catalogue(_builtin(operator), "The built-in model list with the operator's settings")
+        return _catalogue(_read(path), str(path), need_keys=False)
+    source = "The built-in model list with the operator's settings"
+    return _catalogue(_builtin(operator), source, need_keys=True)
 
 
 def load_bot_defaults(path: Path | None) -> dict[str, Any]:
@@ -176,14 +188,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise CatalogueError(f"{path} is not TOML: {error}.") from error
 
 
-def _catalogue(raw: Mapping[str, Any], source: str) -> Catalogue:
+def _catalogue(raw: Mapping[str, Any], source: str, *, need_keys: bool) -> Catalogue:
     for array in ("api_providers", "models"):
         if not raw.get(array):
             raise CatalogueError(f"{source} has no [[{array}]].")
     _refuse_wrong_values(raw, source)
     tasks = raw.get("model_task_config", {})
     catalogue = Catalogue(
-        providers=tuple(_provider(row) for row in raw["api_providers"]),
+        providers=tuple(_provider(row, needs_key=need_keys) for row in raw["api_providers"]),
         models=tuple(_model(row) for row in raw["models"]),
         tasks={name: _task(row) for name, row in tasks.items()},
     )
@@ -223,7 +235,7 @@ def _refuse_dangling_names(catalogue: Catalogue, source: str) -> None:
                 raise CatalogueError(f"{source} has no model {name!r}, which task {task!r} needs.")
 
 
-def _provider(row: Mapping[str, Any]) -> Provider:
+def _provider(row: Mapping[str, Any], *, needs_key: bool) -> Provider:
     given = config_fields.item_defaults(f"{_MODEL}.api_providers[]") | dict(row)
     return Provider(
         name=given["name"],
@@ -233,6 +245,7 @@ def _provider(row: Mapping[str, Any]) -> Provider:
         max_retry=given["max_retry"],
         timeout=given["timeout"],
         retry_interval=given["retry_interval"],
+        needs_key=needs_key,
     )
 
 

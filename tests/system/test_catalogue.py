@@ -155,7 +155,7 @@ class TestPublic:
             "retry_interval": 5,
             "enabled": True,
         }
-        assert shown["providers"][1]["enabled"] is False
+        assert shown["providers"][1]["enabled"] is True
         assert shown["models"][1] == {
             "name": "qwen3-8b",
             "model_identifier": "qwen3",
