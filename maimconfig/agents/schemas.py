@@ -13,7 +13,7 @@ from maimconfig.agents.look_up import AgentRow
 from maimconfig.agents.models import AGENT_STATUSES, MAX_TAG_LENGTH, Agent
 from maimconfig.http import fields
 from maimconfig.http.pagination import PageQuery
-from maimconfig.http.schema import FreeObject, InputSchema, Ready
+from maimconfig.http.schema import FreeObject, InputSchema, Shaped
 
 CONFIG_EXAMPLE = {
     "persona": {"personality": "耐心细致的客服", "reply_style": "简短、礼貌"},
@@ -67,7 +67,7 @@ class AgentsQuery(PageQuery):
     q = fields.NamePart()
 
 
-class AgentOut(Ready):
+class AgentOut(Shaped):
     """An agent; secrets in its configuration are masked."""
 
     id = plain.String(required=True)
@@ -83,8 +83,8 @@ class AgentOut(Ready):
     created_at = fields.Moment(required=True)
     updated_at = fields.Moment(required=True)
 
-    def dump(self, agent: Agent | AgentRow, *, many: bool | None = None) -> dict[str, Any]:
-        """The agent as it is shown; by hand, for a page of them is the most that bots read."""
+    def shape(self, agent: Agent | AgentRow) -> dict[str, Any]:
+        """An agent as services see it."""
         return {
             "id": agent.id,
             "agent_id": agent.id,
@@ -121,21 +121,30 @@ class OwnAgentsQuery(InputSchema):
     limit = fields.QueryInteger(load_default=100, validate=fields.between(1, 100))
 
 
-class OwnAgentOut(Schema):
+class OwnAgentOut(Shaped):
     """An agent as its owner sees it; secrets in its configuration are masked."""
 
     id = plain.String(required=True)
     tenant_id = plain.String(required=True)
     name = plain.String(required=True)
     description = plain.String(required=True, allow_none=True)
-    config = plain.Function(
-        lambda agent: configuration.shown(agent.config),
-        required=True,
-        metadata={"type": "object"},
-    )
+    config = plain.Dict(required=True)
     template_id = plain.String(required=True, allow_none=True)
     status = plain.String(required=True)
     tags = plain.List(plain.String(), required=True)
+
+    def shape(self, agent: Agent | AgentRow) -> dict[str, Any]:
+        """An agent as its owner sees it."""
+        return {
+            "id": agent.id,
+            "tenant_id": agent.tenant_id,
+            "name": agent.name,
+            "description": agent.description,
+            "config": configuration.shown(agent.config),
+            "template_id": agent.template_id,
+            "status": agent.status,
+            "tags": agent.tags,
+        }
 
 
 class AgentDeleted(Schema):
