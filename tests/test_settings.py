@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from maimconfig import settings as module
+from maimconfig.security.outbound import Allowed
 from maimconfig.serving.sockets import Bind
 from maimconfig.setting_types import OperatorProvider
 from maimconfig.settings import (
@@ -73,6 +74,15 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "bot_defaults_path": ("/etc/bot.toml", '"/etc/bot.toml"', Path("/etc/bot.toml")),
     "dashscope": (SECRET, f'{{api_key = "{SECRET}"}}', OperatorProvider(api_key=SECRET)),
     "openai": (SECRET, f'{{api_key = "{SECRET}"}}', OperatorProvider(api_key=SECRET)),
+    "provider_allow": (
+        "10.0.0.0/8:11434, [fd00::1]:80, Ollama.internal.",
+        '["10.0.0.0/8:11434", "[fd00::1]:80", "Ollama.internal."]',
+        (
+            Allowed(ipaddress.ip_network("10.0.0.0/8"), None, 11434),
+            Allowed(ipaddress.ip_network("fd00::1"), None, 80),
+            Allowed(None, "ollama.internal", None),
+        ),
+    ),
     "log_level": ("Debug", '"debug"', "DEBUG"),
     "log_format": ("json", '"json"', "json"),
     "log_file": ("/tmp/a.log", '"/tmp/a.log"', Path("/tmp/a.log")),
@@ -112,6 +122,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "admin_password": ("7 chars", "{secret}" * 4),
     "system_models_path": ("~no-such-user/models.toml",),
     "bot_defaults_path": ("~no-such-user/bot.toml",),
+    "provider_allow": ("10.0.0.1/8", "10.0.0.300", "127.1", "a b", "[::1", "h:0", "h:65536", "h:x",
+                       "[fd00::]x", "http://ollama.internal", "*"),
     "log_level": ("loud", ""),
     "log_format": ("xml", ""),
     "log_file": ("~no-such-user/log",),

@@ -89,8 +89,8 @@ class Allowed:
 
 def _split_port(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        if not rest:
+        host, bracket, rest = text[1:].partition("]")
+        if bracket and not rest:
             return host, None
         port = rest.removeprefix(":") if rest.startswith(":") else "?"
     elif text.count(":") == 1:
