@@ -136,7 +136,7 @@ def test_from_and_to(query: dict[str, str], requests: int, api: Api, owner: str)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("group_by", "user"),
+        ("group_by", "users"),
         ("group_by", ""),
         ("from", "2026-11-01"),
         ("from", "2026-11-01T00:00:00"),
