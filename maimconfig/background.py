@@ -95,3 +95,13 @@ class Background:
         ):
             self._runtime.write(work)
         settle_abandoned(self._runtime)
+        self._prune()
+
+    def _prune(self) -> None:
+        from maimconfig import retention
+
+        # There may be much of it: the counts are written meanwhile, and a stop doesn't wait.
+        for _ in retention.batches(self._runtime):
+            self.flush()
+            if self._stop.is_set():
+                return

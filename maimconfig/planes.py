@@ -83,6 +83,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.plugins.routes:blp", _INTERNAL),
     Mount("maimconfig.usage.routes:blp", _INTERNAL),
     Mount("maimconfig.usage.routes:log_blp", _INTERNAL),
+    Mount("maimconfig.usage.routes:billing_blp", _INTERNAL),
     Mount("maimconfig.audit.routes:blp", _INTERNAL),
     Mount("maimconfig.system.routes:blp", _INTERNAL),
     Mount("maimconfig.chat.routes:blp", {"internal": NETWORK, "public": KEY}),

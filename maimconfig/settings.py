@@ -187,6 +187,25 @@ class Settings:
         "of their own beside MAIMCONFIG_THREADS, so that chats never take the last threads; past "
         "it a chat is answered 503 at once.",
     )
+    usage_retention_days: int | None = setting(
+        None,
+        types.optional(types.integer(1, 36_500)),
+        "Days after which usage records are deleted; reports, statements and a tenant's numbers "
+        "tell only of what is kept.",
+        shown_default="kept",
+    )
+    chat_retention_days: int | None = setting(
+        None,
+        types.optional(types.integer(1, 36_500)),
+        "Days after which chat messages are deleted, and streams that have none left.",
+        shown_default="kept",
+    )
+    audit_retention_days: int | None = setting(
+        None,
+        types.optional(types.integer(1, 36_500)),
+        "Days after which entries of the audit log are deleted.",
+        shown_default="kept",
+    )
     access_token_minutes: int = setting(
         30, types.integer(1, 24 * 60), "How long an access token lasts, in minutes."
     )

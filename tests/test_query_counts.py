@@ -194,6 +194,8 @@ def test_lists(number: int, api: Api, runtime: Runtime, cost: Callable[..., list
         f"/api/v1/plugins/settings?{of}",
         f"/api/v1/plugins/settings?{of}&agent_id={agent['id']}",
         f"/api/v2/usage?{of}&group_by=action",
+        f"/api/v2/usage?{of}&group_by=user",
+        f"/api/v2/tenants/{owner}/billing",
         f"/api/v2/audit-logs?{size}",
         f"/api/v2/audit-logs?{of}&{size}&resource=agent",
     ]

@@ -58,6 +58,7 @@ class ChatMessage(Base):
         UniqueConstraint("tenant_id", "stream_id", "seq"),
         UniqueConstraint("tenant_id", "stream_id", "message_id"),
         Index(None, "tenant_id", "created_at"),
+        Index(None, "created_at"),
         Index(None, "stream_id"),
         Index(None, "reply_to"),
         MYSQL_TABLE,

@@ -125,6 +125,8 @@ def ended_of(outcome: Outcome, latency_ms: int) -> Ended:
         tokens_in=outcome.tokens_in,
         tokens_out=outcome.tokens_out,
         cost=price(target, outcome.tokens_in, outcome.tokens_out),
+        price_in=target.price_in if target else None,
+        price_out=target.price_out if target else None,
         estimated=outcome.estimated,
         latency_ms=latency_ms,
         details={

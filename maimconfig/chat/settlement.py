@@ -286,6 +286,8 @@ def _write_usage(session: Session, pending: PendingReply, ended: Ended) -> None:
         tokens_in=ended.tokens_in,
         tokens_out=ended.tokens_out,
         cost=ended.cost,
+        price_in=ended.price_in,
+        price_out=ended.price_out,
         status=ended.status,
         is_error=ended.status == "failed",
         estimated=ended.estimated,

@@ -90,6 +90,7 @@ class Ended:
         status: completed, aborted or failed.
         moment: when.
         model, provider: None when nobody was asked.
+        price_in, price_out: of the model, per 1M tokens; None when nobody was asked.
         details: for the usage row.
     """
 
@@ -101,6 +102,8 @@ class Ended:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: Decimal = Decimal(0)
+    price_in: Decimal | None = None
+    price_out: Decimal | None = None
     estimated: bool = False
     latency_ms: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

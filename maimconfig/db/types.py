@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, DateTime, Dialect, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, String, Text
 from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT
 from sqlalchemy.types import TypeDecorator
 
@@ -85,3 +85,21 @@ class Money(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         """From a whole number of units, also when it is a sum."""
         return None if value is None else Decimal(value) * self.UNIT
+
+
+class Price(TypeDecorator[Decimal]):
+    """A price as it was set, of any size, kept as text: equal prices are equal texts.
+
+    Prices are floats of the configuration; as a decimal one has at most 17 digits and an exponent.
+    """
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        """To the one text that a number has here: 2, 2.0 and 2.00 are `2`."""
+        return None if value is None else str(value.normalize())
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        """From text."""
+        return None if value is None else Decimal(value)

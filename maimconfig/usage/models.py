@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from maimconfig.db.base import MYSQL_TABLE, Base, Id, Name
-from maimconfig.db.types import Money
+from maimconfig.db.types import Money, Price
 
 
 class UsageRecord(Base):
@@ -20,6 +20,8 @@ class UsageRecord(Base):
         moment: when it happened.
         day, hour: `2026-11-23` and `2026-11-23T08`, UTC, by which reports group.
         cost: in the currency of the models' prices.
+        price_in, price_out: of the model when it was asked, per 1M tokens; None where the cost was
+            reported, or nothing was asked.
         is_error: whether it failed.
         request_id: of the request that did it.
         provider: of the model.
@@ -46,6 +48,8 @@ class UsageRecord(Base):
     tokens_in: Mapped[int] = mapped_column(BigInteger, default=0)
     tokens_out: Mapped[int] = mapped_column(BigInteger, default=0)
     cost: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
+    price_in: Mapped[Decimal | None] = mapped_column(Price)
+    price_out: Mapped[Decimal | None] = mapped_column(Price)
     is_error: Mapped[bool] = mapped_column(default=False)
     request_id: Mapped[str | None] = mapped_column(String(64))
     provider: Mapped[str | None] = mapped_column(Name)

@@ -1,4 +1,4 @@
-"""Usage reports: totals by day, hour, agent, key, model or action, and as CSV."""
+"""Usage reports: totals by day, hour, agent, key, user, model or action, and as CSV."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ GROUPS = {
     "hour": UsageRecord.hour,
     "agent": UsageRecord.agent_id,
     "api_key": UsageRecord.api_key_id,
+    "user": UsageRecord.user_id,
     "model": UsageRecord.model,
     "action": UsageRecord.action,
 }

@@ -1,4 +1,4 @@
-"""/api/v1/usage/log and /api/v2/usage"""
+"""/api/v1/usage/log, /api/v2/usage and /api/v2/tenants/{id}/billing"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import note_tenant, session
 from maimconfig.http.errors import AgentNotFound, TenantNotFound
 from maimconfig.tenants import service as tenants
-from maimconfig.usage import report, schemas, service
+from maimconfig.usage import billing, report, schemas, service
 from maimconfig.usage.models import UsageRecord
 
 log_blp = Blueprint(
@@ -26,6 +26,13 @@ blp = Blueprint(
     style="envelope",
     url_prefix="/api/v2/usage",
     description="What was done, in sums.",
+)
+billing_blp = Blueprint(
+    "billing",
+    __name__,
+    style="envelope",
+    url_prefix="/api/v2/tenants",
+    description="What a month costs.",
 )
 
 
@@ -56,3 +63,17 @@ def report_usage(query: dict[str, Any]) -> Any:
         rows = made["items"] or [{"group": None, **made["totals"]}]
         return Response(report.as_csv(rows), mimetype="text/csv")
     return made
+
+
+@billing_blp.get("/<id:tenant_id>/billing", errors=(TenantNotFound,))
+@billing_blp.arguments(schemas.BillingQuery, location="query")
+@billing_blp.response(200, schemas.Statement)
+def get_statement(query: dict[str, Any], tenant_id: str) -> dict[str, Any]:
+    """A tenant's statement of a month
+
+    It sums the usage records of the month (UTC) to the last digit. A model whose price changed
+    has an item for each pair of prices; records whose cost was reported have none.
+    """
+    note_tenant(tenant_id)
+    tenants.get(session(), tenant_id)
+    return billing.statement(session(), tenant_id, **query)

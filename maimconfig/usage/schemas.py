@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema
+import re
+
+from marshmallow import Schema, validate
 from marshmallow import fields as plain
 
 from maimconfig.http import fields
 from maimconfig.http.schema import InputSchema
+from maimconfig.i18n import Text
 from maimconfig.usage.report import GROUPS
+
+NOT_MONTH = Text("必须是YYYY-MM格式的月份", "Must be a month, such as 2026-11")
+_MONTH = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])\Z")
 
 
 class UsageLog(InputSchema):
@@ -72,3 +78,38 @@ class UsageReport(Schema):
     group_by = plain.String(required=True, allow_none=True)
     totals = plain.Nested(UsageTotals, required=True)
     items = plain.List(plain.Nested(UsageGroup), required=True)
+
+
+class BillingQuery(InputSchema):
+    """GET /api/v2/tenants/{id}/billing"""
+
+    month = fields.String(
+        validate=validate.Regexp(_MONTH, error=NOT_MONTH),
+        metadata={"description": "Of UTC; the current one by default.", "example": "2026-11"},
+    )
+
+
+class StatementTotal(Schema):
+    """Sums; cost is a decimal as text, in the currency of the models' prices."""
+
+    requests = plain.Integer(required=True)
+    tokens_in = plain.Integer(required=True)
+    tokens_out = plain.Integer(required=True)
+    cost = plain.String(required=True, metadata={"example": "0.00042"})
+
+
+class StatementItem(StatementTotal):
+    """Sums of one model at one pair of prices, which are decimals as text per 1M tokens."""
+
+    model = plain.String(required=True, allow_none=True)
+    price_in = plain.String(required=True, allow_none=True, metadata={"example": "0.3"})
+    price_out = plain.String(required=True, allow_none=True, metadata={"example": "0.6"})
+
+
+class Statement(Schema):
+    """What a month of a tenant's usage costs."""
+
+    tenant_id = plain.String(required=True)
+    month = plain.String(required=True, metadata={"example": "2026-11"})
+    items = plain.List(plain.Nested(StatementItem), required=True)
+    total = plain.Nested(StatementTotal, required=True)

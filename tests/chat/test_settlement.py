@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -23,7 +24,7 @@ from maimconfig.runtime import Runtime
 from maimconfig.usage.models import UsageRecord
 from tests import factories
 from tests.api import Api
-from tests.chat.script import Script
+from tests.chat.script import TARGET, Script
 
 URL = "/api/v2/chat"
 Rows = Callable[..., list[Any]]
@@ -260,6 +261,39 @@ def test_old_months(runtime: Runtime, agent: dict[str, Any], script: Script, row
         runtime.write(settlement.forget_old_months)
     assert rows(MonthlyUse) == []
     assert len(rows(UsageRecord)) == 1
+
+
+def test_prices(
+    api: Api, runtime: Runtime, agent: dict[str, Any], script: Script, rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A usage row keeps the prices that it was counted with; a month in which they changed has an
+    item for each pair."""
+    begun(runtime, agent).wait()
+    dearer = replace(TARGET, price_in=Decimal("2.5"))
+    monkeypatch.setattr("tests.chat.script.TARGET", dearer)
+    begun(runtime, agent).wait()
+    used = rows(UsageRecord, agent["tenant_id"])
+    assert [(row.price_in, row.price_out) for row in used] == [(2, 6), (Decimal("2.5"), 6)]
+    for row in used:
+        tokens = row.tokens_in * row.price_in + row.tokens_out * row.price_out
+        assert row.cost == tokens / 1_000_000
+    told = api.data(api.get(f"/api/v2/tenants/{agent['tenant_id']}/billing"))
+    assert [(item["price_in"], item["requests"]) for item in told["items"]] == [
+        ("2", 1),
+        ("2.5", 1),
+    ]
+    assert Decimal(told["total"]["cost"]) == sum(row.cost for row in used)
+
+
+def test_no_prices(runtime: Runtime, agent: dict[str, Any], script: Script, rows: Rows) -> None:
+    """A reply that was lost has no prices."""
+    pending = begun(runtime, agent).admitted.pending_id
+    assert runtime.write(
+        lambda session: settlement.settle(session, pending, settlement.failed("lost"))
+    )
+    (used,) = rows(UsageRecord, agent["tenant_id"])
+    assert (used.price_in, used.price_out, used.cost) == (None, None, 0)
 
 
 def test_messages_of_the_caller(

@@ -132,6 +132,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("put", "/api/v2/tenants/{tenant_id}"): Operation(lambda _: {"description": "x"}),
     ("delete", "/api/v2/tenants/{tenant_id}"): Operation(spends=True),
     ("get", "/api/v2/tenants/{tenant_id}/stats"): Operation(),
+    ("get", "/api/v2/tenants/{tenant_id}/billing"): Operation(None, lambda _: {"month": "2026-11"}),
     ("get", "/api/v2/tenants/{tenant_id}/permission-groups"): Operation(),
     ("put", "/api/v2/tenants/{tenant_id}/permission-groups"): Operation(
         lambda _: {"groups": {"support": ["chat"]}},

@@ -44,6 +44,7 @@ def owner(api: Api) -> str:
         ("2026-11-01T01:00:00Z", two, "embed", {"model": "a", "status": "error"}),
         ("2026-11-02T23:00:00Z", None, "chat", {}),
     ]
+    users = ["user_1", "用户", "user_1", None]
     for number, (timestamp, agent_id, action, details) in enumerate(rows, 1):
         used = {"prompt_tokens": 10 * number, "completion_tokens": number, "cost": 0.1 * number}
         factories.usage(
@@ -51,6 +52,7 @@ def owner(api: Api) -> str:
             tenant_id,
             agent_id=agent_id,
             action=action,
+            user_id=users[number - 1],
             timestamp=timestamp,
             details={**details, **used, "cost": f"0.{number}"},
         )
@@ -85,6 +87,7 @@ def test_nothing(api: Api) -> None:
         ("day", {"2026-11-01": 3, "2026-11-02": 1}),
         ("hour", {"2026-11-01T00": 2, "2026-11-01T01": 1, "2026-11-02T23": 1}),
         ("api_key", {None: 2, "key_1": 1, "key_2": 1}),
+        ("user", {None: 1, "user_1": 2, "用户": 1}),
         ("model", {None: 1, "a": 2, "b": 1}),
         ("action", {"chat": 3, "embed": 1}),
     ],
@@ -136,7 +139,7 @@ def test_from_and_to(query: dict[str, str], requests: int, api: Api, owner: str)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("group_by", "user"),
+        ("group_by", "users"),
         ("group_by", ""),
         ("from", "2026-11-01"),
         ("from", "2026-11-01T00:00:00"),
