@@ -12,7 +12,7 @@ from sqlalchemy.exc import StatementError
 
 from maimconfig.db.base import MYSQL_TABLE
 from maimconfig.db.session import Database
-from maimconfig.db.types import JsonText, Money, UtcDateTime
+from maimconfig.db.types import JsonText, Money, Price, UtcDateTime
 
 UTC = timezone.utc
 
@@ -27,6 +27,7 @@ def table(database: Database) -> Table:
         Column("moment", UtcDateTime),
         Column("value", JsonText),
         Column("amount", Money),
+        Column("price", Price),
         **MYSQL_TABLE,
     )
     made.create(database.writer)
@@ -88,3 +89,22 @@ def test_money_sums(database: Database, table: Table) -> None:
 def test_money_rounding(database: Database, table: Table) -> None:
     """What is smaller than 10**-9 is rounded half to even."""
     assert _round_trip(database, table, "amount", Decimal("0.0000000025")) == Decimal("2e-9")
+
+
+@pytest.mark.parametrize(
+    "number", [0.0, 0.1, 2.0, 100.0, 5e-324, 0.12345678901234567, 1.7976931348623157e308]
+)
+def test_prices(number: float, database: Database, table: Table) -> None:
+    """A price of any size comes back as it was."""
+    price = Decimal(str(number))
+    assert _round_trip(database, table, "price", price) == price
+
+
+def test_equal_prices(database: Database, table: Table) -> None:
+    """Equal prices are one group, however they were written."""
+    with database.writer.begin() as connection:
+        for number, price in enumerate(("2", "2.0", "2.00", "2e0", "20"), 1):
+            connection.execute(insert(table).values(id=number, price=Decimal(price)))
+        groups = select(table.c.price, func.count()).group_by(table.c.price)
+        found = {tuple(row) for row in connection.execute(groups)}
+    assert found == {(Decimal(2), 4), (Decimal(20), 1)}
