@@ -232,8 +232,15 @@ class _Engine:
             ThreadPoolExecutor(_RESOLVING_THREADS, thread_name_prefix="resolver")
         )
         self._loop.run_forever()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._settle())
         self._loop.close()
+
+    async def _settle(self) -> None:
+        """Let what libraries left behind, such as half-read streams, end before the loop does."""
+        await self._loop.shutdown_asyncgens()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=1)
 
     async def _stop(self) -> None:
         self._stopping = True
