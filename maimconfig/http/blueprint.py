@@ -28,7 +28,7 @@ from maimconfig.http.idempotency import answer_once
 from maimconfig.http.parsing import StrictParser
 
 View = TypeVar("View", bound=Callable[..., Any])
-Style = Literal["envelope", "plain"]
+Style = Literal["envelope", "plain", "openai"]
 Unit = Literal["read", "write", "none"]
 
 
@@ -36,7 +36,8 @@ class Blueprint(flask_smorest.Blueprint):
     """A resource's routes.
 
     Args:
-        style: `envelope` for /api/v2 and /api/v1/usage, `plain` for the other paths.
+        style: `envelope` for /api/v2 and /api/v1/usage, `openai` for /v1 (plain, with errors in
+            OpenAI's shape), `plain` for the other paths.
         description: of the resource, for the documents.
     """
 
@@ -122,6 +123,7 @@ class Blueprint(flask_smorest.Blueprint):
                 creates=creates,
                 etag=etag,
                 database=kind != "none",
+                openai=self.style == "openai",
             )
             mount(_in_unit(view, kind, creates, first))
             return view
