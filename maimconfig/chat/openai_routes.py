@@ -107,7 +107,8 @@ def _agent(caller: Caller, model: str | None = None) -> Agent:
         lambda session: agents.get(session, caller.agent_id, tenant_id=caller.tenant_id)
     )
     if model is not None and unicodedata.normalize("NFC", model) not in (agent.id, agent.name):
-        raise errors.AgentNotFound(UNKNOWN_MODEL.format(model=model[:200]))
+        shown = "".join(letter for letter in model[:200] if letter.isprintable())
+        raise errors.AgentNotFound(UNKNOWN_MODEL.format(model=shown))
     return agent
 
 

@@ -52,6 +52,8 @@ class Blueprint(flask_smorest.Blueprint):
 
     def arguments(self, schema: type[Schema] | Schema, **options: Any) -> Any:
         """Parse arguments with one instance of the schema, not with a new one each request."""
+        if self.style == "openai":
+            options["error_status_code"] = 400  # for the documents
         return super().arguments(schema() if isinstance(schema, type) else schema, **options)
 
     def response(self, status_code: int, schema: Any = None, **options: Any) -> Any:
