@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from flask import request
 
 from maimconfig.chat import service
+from maimconfig.chat.running import RunningReply
 from maimconfig.chat.wanted import Caller
 from maimconfig.http.context import client_address, current, note_tenant, runtime
-from maimconfig.http.errors import Invalid, TenantNotFound, TokenInvalid
+from maimconfig.http.errors import Invalid, RateLimited, TenantNotFound, TokenInvalid
 from maimconfig.http.fields import REQUIRED
 
 KEY_PREFIX = "mmc_"
+
+Begun = TypeVar("Begun")
 
 
 def sent_key(payload: Mapping[str, Any]) -> str | None:
@@ -67,3 +70,23 @@ def tenant_of(query: Mapping[str, Any]) -> str:
 def is_trusted() -> bool:
     """Whether the request came over the trusted network, where ids are enough."""
     return current().plane == "internal"
+
+
+def noting_limit(begin: Callable[[], Begun]) -> Begun:
+    """What `begin` gives, a reply or another answer; the request's answer tells of the limit that
+    is nearest, the key's or the tenant's.
+
+    Raises:
+        AppError: what `begin` raises.
+    """
+    headers = current().headers
+    try:
+        begun = begin()
+    except RateLimited as error:
+        headers.update(error.headers)
+        raise
+    if isinstance(begun, RunningReply):
+        left, other = begun.admitted.headers, headers.get("RateLimit-Remaining")
+        if left and (other is None or int(left["RateLimit-Remaining"]) < int(other)):
+            headers.update(left)
+    return begun

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
 
 import orjson
 import structlog
@@ -22,9 +22,26 @@ HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 COMMENT: Final = b": keep-alive\n\n"
 
 
-def event(name: str, data: Any) -> bytes:
-    """One event; orjson writes no line break into JSON."""
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(data))
+def event(data: Any, name: str | None = None) -> bytes:
+    """One event, with a name or without; orjson writes no line break into JSON."""
+    head = b"" if name is None else b"event: %s\n" % name.encode()
+    return head + b"data: %s\n\n" % orjson.dumps(data)
+
+
+class Dialect(Protocol):
+    """How a reply is told: each method makes one or several events, as bytes."""
+
+    def start(self) -> bytes:
+        """Before there is anything of the reply."""
+
+    def piece(self, content: str) -> bytes:
+        """A piece of its text."""
+
+    def end(self, answer: Answer) -> bytes:
+        """The whole of it, as the last events."""
+
+    def failed(self, error: AppError) -> bytes:
+        """It failed; the last event."""
 
 
 class EventStream:
@@ -36,27 +53,23 @@ class EventStream:
     def __init__(
         self,
         reply: RunningReply,
+        dialect: Dialect,
         *,
-        start: Mapping[str, Any],
-        end: Callable[[Answer], Any],
-        failed: Callable[[AppError], Any],
         left: Callable[[], bool],
         on_close: Callable[[], None],
     ) -> None:
         """Tell of a reply.
 
         Args:
-            start: data of the first event.
-            end, failed: make the data of the last event.
+            dialect: how it is told.
             left: whether the reader is gone; asked twice a second.
             on_close: called once, when all is over.
         """
         self._reply = reply
-        self._end = end
-        self._failed = failed
+        self._dialect = dialect
         self._left = left
         self._on_close = on_close
-        self._events = self._told(start)
+        self._events = self._told()
         self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -79,26 +92,26 @@ class EventStream:
         finally:
             self._on_close()
 
-    def _told(self, start: Mapping[str, Any]) -> Iterator[bytes]:
-        yield event("message.start", start)
+    def _told(self) -> Iterator[bytes]:
+        yield self._dialect.start()
         try:
             yield from self._pieces()
         except AppError as error:
-            yield event("error", self._failed(error))
+            yield self._dialect.failed(error)
         except Exception:
             # The outermost edge of a stream: its status was sent long ago.
             log.exception("stream.failed")
-            yield event("error", self._failed(InternalError()))
+            yield self._dialect.failed(InternalError())
 
     def _pieces(self) -> Iterator[bytes]:
         quiet_since = time.monotonic()
         while not self._left():
             piece = self._reply.next(LOOK_SECONDS)
             if isinstance(piece, Answer):
-                yield event("message.end", self._end(piece))
+                yield self._dialect.end(piece)
                 return
             if isinstance(piece, Delta):
-                yield event("message.delta", {"content": piece.content})
+                yield self._dialect.piece(piece.content)
             elif time.monotonic() - quiet_since >= COMMENT_SECONDS:
                 yield COMMENT
             else:

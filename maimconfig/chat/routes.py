@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
-
 from maimconfig.agents import service as agents
 from maimconfig.chat import schemas, service, streams
 from maimconfig.chat.batch import SIDE_BY_SIDE, Batch
-from maimconfig.chat.callers import caller_of, is_trusted, sent_key, tenant_of
-from maimconfig.chat.event_stream import HEADERS, EventStream
+from maimconfig.chat.callers import caller_of, is_trusted, noting_limit, sent_key, tenant_of
 from maimconfig.chat.running import RunningReply
-from maimconfig.chat.service import Asked
-from maimconfig.chat.shown import shown, started
-from maimconfig.chat.wanted import Caller
+from maimconfig.chat.shown import ChatEvents, shown
+from maimconfig.chat.streamed import streamed
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import actor, client_address, current, locale, runtime
-from maimconfig.http.envelope import failure_of
-from maimconfig.http.errors import AppError
 from maimconfig.http.pagination import Page, page_of
 from maimconfig.key_checks.refusals import REFUSED
 
@@ -56,10 +50,11 @@ def chat(payload: dict[str, Any]) -> Any:
     try:
         caller = caller_of(payload)
         asked = service.asked_of(payload, current().request_id)
-        begun = _begun(caller, asked)
+        begun = noting_limit(lambda: service.ask(runtime(), caller, asked))
         if isinstance(begun, RunningReply):
             if asked.streamed:
-                answer = _events(begun, slots.release)
+                told = ChatEvents(begun, locale(), current().request_id)
+                answer = streamed(begun, told, slots.release)
                 handed_over = True
                 return answer
             return shown(begun.wanted, begun.wait())
@@ -147,37 +142,3 @@ def delete_history(query: dict[str, Any]) -> dict[str, Any]:
     return {
         "platform": name.platform, "chat_identifier": name.chat_identifier, "deleted": deleted,
     }  # fmt: skip
-
-
-def _begun(caller: Caller, asked: Asked) -> Any:
-    """What `service.ask` gives; the answer tells of the limit that is nearest."""
-    headers = current().headers
-    try:
-        begun = service.ask(runtime(), caller, asked)
-    except errors.RateLimited as error:
-        headers.update(error.headers)
-        raise
-    if isinstance(begun, RunningReply):
-        left, other = begun.admitted.headers, headers.get("RateLimit-Remaining")
-        if left and (other is None or int(left["RateLimit-Remaining"]) < int(other)):
-            headers.update(left)
-    return begun
-
-
-def _events(reply: RunningReply, on_close: Any) -> Response:
-    """The reply as events; from here on the stream settles it and gives its place back."""
-    language, request_id = locale(), current().request_id
-    left = request.environ.get("waitress.client_disconnected", lambda: False)
-
-    def failed(error: AppError) -> dict[str, Any]:
-        return {**failure_of(error, language, request_id), "message_id": reply.admitted.reply_id}
-
-    stream = EventStream(
-        reply,
-        start=started(reply.wanted, reply.admitted.reply_id),
-        end=lambda answer: shown(reply.wanted, answer),
-        failed=failed,
-        left=left,
-        on_close=on_close,
-    )
-    return Response(stream, mimetype="text/event-stream", headers=HEADERS)

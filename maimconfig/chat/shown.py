@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from maimconfig import clock
+from maimconfig.chat.event_stream import event
+from maimconfig.chat.running import RunningReply
 from maimconfig.chat.wanted import Answer, Wanted
 from maimconfig.db.types import Money
+from maimconfig.http.envelope import failure_of
+from maimconfig.http.errors import AppError
+from maimconfig.i18n import Locale
 from maimconfig.usage.report import cost_text
 
 AGENT_TYPE = "ai"
@@ -43,3 +48,30 @@ def started(wanted: Wanted, reply_id: str) -> dict[str, Any]:
         "chat_identifier": name.chat_identifier,
         "agent_type": AGENT_TYPE,
     }
+
+
+class ChatEvents:
+    """The events of a streamed reply: message.start, message.delta, message.end, error."""
+
+    def __init__(self, reply: RunningReply, locale: Locale, request_id: str | None) -> None:
+        self._wanted = reply.wanted
+        self._reply_id = reply.admitted.reply_id
+        self._locale: Locale = locale
+        self._request_id = request_id
+
+    def start(self) -> bytes:
+        """Under which ids the reply is made."""
+        return event(started(self._wanted, self._reply_id), "message.start")
+
+    def piece(self, content: str) -> bytes:
+        """A piece of its text."""
+        return event({"content": content}, "message.delta")
+
+    def end(self, answer: Answer) -> bytes:
+        """The whole answer."""
+        return event(shown(self._wanted, answer), "message.end")
+
+    def failed(self, error: AppError) -> bytes:
+        """The error envelope, with the reply's id."""
+        body = failure_of(error, self._locale, self._request_id)
+        return event({**body, "message_id": self._reply_id}, "error")

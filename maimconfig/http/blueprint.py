@@ -28,7 +28,7 @@ from maimconfig.http.idempotency import answer_once
 from maimconfig.http.parsing import StrictParser
 
 View = TypeVar("View", bound=Callable[..., Any])
-Style = Literal["envelope", "plain"]
+Style = Literal["envelope", "plain", "openai"]
 Unit = Literal["read", "write", "none"]
 
 
@@ -36,7 +36,8 @@ class Blueprint(flask_smorest.Blueprint):
     """A resource's routes.
 
     Args:
-        style: `envelope` for /api/v2 and /api/v1/usage, `plain` for the other paths.
+        style: `envelope` for /api/v2 and /api/v1/usage, `openai` for /v1 (plain, with errors in
+            OpenAI's shape), `plain` for the other paths.
         description: of the resource, for the documents.
     """
 
@@ -51,6 +52,8 @@ class Blueprint(flask_smorest.Blueprint):
 
     def arguments(self, schema: type[Schema] | Schema, **options: Any) -> Any:
         """Parse arguments with one instance of the schema, not with a new one each request."""
+        if self.style == "openai":
+            options["error_status_code"] = 400  # for the documents
         return super().arguments(schema() if isinstance(schema, type) else schema, **options)
 
     def response(self, status_code: int, schema: Any = None, **options: Any) -> Any:
@@ -122,6 +125,7 @@ class Blueprint(flask_smorest.Blueprint):
                 creates=creates,
                 etag=etag,
                 database=kind != "none",
+                openai=self.style == "openai",
             )
             mount(_in_unit(view, kind, creates, first))
             return view

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from maimconfig.http import errors as tree
+from maimconfig.http import openai_errors
 from maimconfig.http.envelope import ErrorEnvelope
 from maimconfig.http.errors import AppError
 from maimconfig.http.examples import MOMENT, REQUEST_ID
@@ -34,6 +35,7 @@ def describe(
     creates: bool,
     etag: bool,
     database: bool,
+    openai: bool = False,
 ) -> Callable[..., Any]:
     """Add an operation's headers and errors to what flask-smorest documents of it.
 
@@ -44,6 +46,7 @@ def describe(
         creates: whether an Idempotency-Key is honoured.
         etag: whether an ETag is given (GET) or checked (PUT, DELETE).
         database: whether the view needs the database.
+        openai: whether errors have OpenAI's shape.
     """
     apidoc: dict[str, Any] = view.__dict__.setdefault("_apidoc", {})
     parameters = apidoc.setdefault("arguments", {}).setdefault("parameters", [])
@@ -53,8 +56,9 @@ def describe(
     if etag:
         parameters.append(IF_NONE_MATCH if method == "GET" else IF_MATCH)
     responses = apidoc.setdefault("manual_doc", {}).setdefault("responses", {})
-    for status, cases in _by_status([*errors, *_usual(method, takes, creates, etag, database)]):
-        responses[status] = _error_response(status, cases)
+    raised = [*errors, *_usual(method, takes, creates, etag, database)]
+    documented = _openai_responses(raised) if openai else _responses(raised)
+    responses.update(documented)
     if etag and method == "GET":
         responses[304] = {"description": HTTPStatus(304).phrase}
     return view
@@ -77,6 +81,38 @@ def _usual(
         yield tree.DatabaseUnavailable
 
 
+def _responses(errors: Sequence[type[AppError]]) -> dict[int, Any]:
+    return {status: _error_response(cases) for status, cases in _by_status(errors)}
+
+
+def _openai_responses(errors: Sequence[type[AppError]]) -> dict[int, Any]:
+    found: dict[int, dict[str, type[AppError]]] = {}
+    for error in errors:
+        case = openai_errors.case_of(error)
+        found.setdefault(case.status, {}).setdefault(case.code, error)
+    return {status: _openai_response(cases) for status, cases in sorted(found.items())}
+
+
+def _openai_response(cases: Mapping[str, type[AppError]]) -> dict[str, Any]:
+    return {
+        "description": "; ".join(f"{code}: {case.text.en}" for code, case in cases.items()),
+        "content": {
+            "application/json": {
+                "schema": openai_errors.OpenAIError,
+                "examples": {
+                    code: {"value": _openai_example(case)} for code, case in cases.items()
+                },
+            }
+        },
+    }
+
+
+def _openai_example(case: type[AppError]) -> dict[str, Any]:
+    _, kind, code = openai_errors.case_of(case)
+    said = {"message": str(case.text), "type": kind, "param": None, "code": code}
+    return {"error": said}
+
+
 def _by_status(errors: Sequence[type[AppError]]) -> list[tuple[int, list[type[AppError]]]]:
     found: dict[int, list[type[AppError]]] = {}
     for error in errors:
@@ -86,7 +122,7 @@ def _by_status(errors: Sequence[type[AppError]]) -> list[tuple[int, list[type[Ap
     return sorted(found.items())
 
 
-def _error_response(status: int, cases: Sequence[type[AppError]]) -> dict[str, Any]:
+def _error_response(cases: Sequence[type[AppError]]) -> dict[str, Any]:
     return {
         "description": "; ".join(f"{case.code}: {case.text.en}" for case in cases),
         "content": {

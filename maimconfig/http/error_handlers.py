@@ -1,6 +1,11 @@
-"""Every error becomes the error envelope; the unexpected is logged and shown as SYS_001."""
+"""Every error becomes the error envelope, on /v1 OpenAI's; the unexpected is logged and shown as
+SYS_001.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, request
@@ -9,7 +14,8 @@ from werkzeug.exceptions import HTTPException
 
 from maimconfig.db.session import is_outage
 from maimconfig.http import errors as tree
-from maimconfig.http.context import current
+from maimconfig.http import openai_errors
+from maimconfig.http.context import current, locale
 from maimconfig.http.envelope import failure
 from maimconfig.http.errors import AppError
 
@@ -62,12 +68,20 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _answer(error: AppError) -> Response:
+    if openai_errors.is_openai(request.path, current().plane):
+        status = openai_errors.case_of(error).status
+        body = openai_errors.body_of(error, locale())
+        return _response(body, status, openai_errors.headers_of(error))
     body = failure(error)
     if request.path.startswith("/api/v1"):
         body["detail"] = body["message"]
+    return _response(body, error.status, error.headers)
+
+
+def _response(body: dict[str, Any], status: int, headers: Mapping[str, str]) -> Response:
     response: Response = current_app.json.response(body)  # type: ignore[assignment]
-    response.status_code = error.status
-    response.headers.update(error.headers)
+    response.status_code = status
+    response.headers.update(headers)
     return response
 
 

@@ -18,6 +18,7 @@ REQUIRED = Text("缺少必填字段", "Missing data for required field")
 NOT_NULL = Text("不能为null", "Must not be null")
 NOT_TEXT = Text("必须是字符串", "Must be a string")
 NOT_INTEGER = Text("必须是整数", "Must be an integer")
+NOT_NUMBER = Text("必须是数字", "Must be a number")
 NOT_BOOLEAN = Text("必须是布尔值", "Must be a boolean")
 NOT_OBJECT = Text("必须是对象", "Must be an object")
 NOT_LIST = Text("必须是数组", "Must be an array")
@@ -118,6 +119,17 @@ class Integer(fields.Integer):
         if type(value) is not int:
             raise self.make_error("invalid", input=value)
         return value
+
+
+class Number(fields.Float):
+    """A JSON number: no text, no boolean."""
+
+    default_error_messages = {"invalid": NOT_NUMBER, "too_large": NOT_NUMBER}
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        if type(value) not in (int, float):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class QueryInteger(fields.Integer):

@@ -14,6 +14,7 @@ from tests.factories import users
 from tests.http import attacks
 
 ERROR_FIELDS = {"success", "message", "error", "error_code", "timestamp", "request_id"}
+OPENAI_FIELDS = {"message", "type", "param", "code"}
 INTERNALS = ("Traceback", "sqlalchemy", "SELECT ", "INSERT ", "pymysql", "sqlite3", 'File "')
 
 
@@ -76,6 +77,17 @@ class Visitor(User):
         super().__init__(public)
         setting = {"plugin_name": "known", "enabled": True}
         self.person.made(_PLUGINS, setting, query_string=self.of("agent_id"))
+
+
+class KeyHolder(User):
+    """A client of OpenAI's API, who has the key of an agent."""
+
+    def __init__(self, public: Api) -> None:
+        super().__init__(public)
+        keys = f"/api/v1/agents/{self.ids['agent_id']}/api_keys"
+        key = self.person.made(keys, {"name": "openai", "permissions": ["chat"]})
+        self.headers = {"Authorization": f"Bearer {key['api_key']}"}
+        self.ids = {"model": self.ids["agent_id"]}
 
 
 class Admin(User):
@@ -256,7 +268,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/api/v1/admin/analytics/users"): Operation(caller=Admin),
 }
 
-# What the public plane has under a path that is another operation there.
+# What the public plane has of its own, or under a path that is another operation there.
 ON_PUBLIC: dict[tuple[str, str], Operation] = {
     ("get", _PLUGINS): Operation(None, lambda user: user.of("agent_id"), Visitor),
     ("post", _PLUGINS): Operation(
@@ -267,6 +279,15 @@ ON_PUBLIC: dict[tuple[str, str], Operation] = {
         lambda user: {**user.of("agent_id"), "plugin_name": "known"},
         Visitor,
         spends=True,
+    ),
+    ("get", "/v1/models"): Operation(caller=KeyHolder),
+    ("get", "/v1/models/{model}"): Operation(caller=KeyHolder),
+    ("post", "/v1/chat/completions"): Operation(
+        lambda client: {
+            **client.of("model"),
+            "messages": [{"role": "user", "content": "x"}],
+        },
+        caller=KeyHolder,
     ),
 }
 
@@ -284,7 +305,7 @@ def documented(plane: Api) -> set[tuple[str, str]]:
 def test_every_operation_is_here(api: Api, public: Api) -> None:
     """The tables of this module have every operation of each plane."""
     assert documented(api) == set(OPERATIONS)
-    assert documented(public) <= set(OPERATIONS)
+    assert documented(public) <= set(OPERATIONS) | set(ON_PUBLIC)
     assert set(ON_PUBLIC) <= documented(public)
 
 
@@ -314,8 +335,12 @@ class Attacker:
         assert answer.status_code < 500, told
         if answer.status_code >= 400 and "/health" not in where:
             body = answer.get_json()
-            assert set(body) - ERROR_FIELDS <= {"detail", "details"}, told
-            assert set(body) >= ERROR_FIELDS, told
+            if self.path.startswith("/v1/"):
+                assert set(body) == {"error"}, told
+                assert set(body["error"]) == OPENAI_FIELDS, told
+            else:
+                assert set(body) - ERROR_FIELDS <= {"detail", "details"}, told
+                assert set(body) >= ERROR_FIELDS, told
             text = answer.get_data(as_text=True)
             assert not any(word in text for word in INTERNALS), told
         if self.right.spends and answer.status_code < 300:
