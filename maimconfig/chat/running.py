@@ -139,11 +139,11 @@ def ended_of(outcome: Outcome, latency_ms: int) -> Ended:
 
 
 def price(target: Target | None, tokens_in: int, tokens_out: int) -> Decimal:
-    """What tokens cost at a model, to the last digit that is stored."""
+    """What tokens cost at a model, to the last digit that is stored, and at most what can be."""
     if target is None:
         return Decimal(0)
     exact = (tokens_in * target.price_in + tokens_out * target.price_out) / MILLION
-    return exact.quantize(Money.UNIT)
+    return min(exact, Money.MOST).quantize(Money.UNIT)
 
 
 def storable(text: str) -> str:

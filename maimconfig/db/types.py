@@ -77,6 +77,8 @@ class Money(TypeDecorator[Decimal]):
     impl = BigInteger
     cache_ok = True
     UNIT = Decimal("0.000000001")
+    # For one thing; more is a price that somebody mistyped, and a month's sum has to fit BIGINT.
+    MOST = Decimal(10_000_000)
 
     def process_bind_param(self, value: Decimal | int | None, dialect: Dialect) -> int | None:
         """To a whole number of units; what is smaller is rounded half to even."""

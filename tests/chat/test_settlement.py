@@ -18,6 +18,7 @@ from maimconfig.chat.models import ChatMessage, ChatStream, MonthlyUse, PendingR
 from maimconfig.chat.running import RunningReply
 from maimconfig.chat.streams import name_or_new
 from maimconfig.chat.wanted import Caller, Ended
+from maimconfig.db.types import Money
 from maimconfig.http.errors import DatabaseUnavailable, MessageDropped, NoProviderAnswered
 from maimconfig.providers.types import Failure
 from maimconfig.runtime import Runtime
@@ -284,6 +285,18 @@ def test_prices(
         ("2.5", 1),
     ]
     assert Decimal(told["total"]["cost"]) == sum(row.cost for row in used)
+
+
+def test_absurd_price(
+    runtime: Runtime, agent: dict[str, Any], script: Script, rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A price beyond all measure costs no more than can be stored, and the reply is settled."""
+    absurd = replace(TARGET, price_in=Decimal("1e25"))
+    monkeypatch.setattr("tests.chat.script.TARGET", absurd)
+    begun(runtime, agent).wait()
+    (used,) = rows(UsageRecord, agent["tenant_id"])
+    assert (used.status, used.cost) == ("completed", Money.MOST)
 
 
 def test_no_prices(runtime: Runtime, agent: dict[str, Any], script: Script, rows: Rows) -> None:
