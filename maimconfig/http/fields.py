@@ -124,7 +124,9 @@ class Integer(fields.Integer):
 class Number(fields.Float):
     """A JSON number: no text, no boolean."""
 
-    default_error_messages = {"invalid": NOT_NUMBER, "too_large": NOT_NUMBER}
+    default_error_messages = {
+        "invalid": NOT_NUMBER, "too_large": NOT_NUMBER, "special": NOT_NUMBER,
+    }  # fmt: skip
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if type(value) not in (int, float):

@@ -37,6 +37,13 @@ def test_no_number(value: Any) -> None:
     assert refuse(fields.Integer(), value) == [fields.NOT_INTEGER]
 
 
+@pytest.mark.parametrize("value", ["1.5", "", True, [], {}, float("nan"), 10**400])
+def test_no_real_number(value: Any) -> None:
+    """Only a JSON number that is finite is a number, whole or not."""
+    assert refuse(fields.Number(), value) == [fields.NOT_NUMBER]
+    assert (load(fields.Number(), 1), load(fields.Number(), 1.5)) == (1.0, 1.5)
+
+
 @pytest.mark.parametrize("value", FLAGS_THAT_ARE_NONE)
 def test_no_flag(value: Any) -> None:
     """Only true and false are booleans."""
