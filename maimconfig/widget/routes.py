@@ -28,7 +28,8 @@ def get_widget() -> Response:
     script.headers["Cache-Control"] = "no-cache"
     script.headers.update([READABLE_BY_ALL])
     script.add_etag()
-    return script.make_conditional(request)
+    script.make_conditional(request)
+    return script
 
 
 @blp.get("/demo")
