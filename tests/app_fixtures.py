@@ -13,11 +13,12 @@ from flask import Flask
 
 from maimconfig import logs
 from maimconfig.app import create_app
-from maimconfig.planes import Plane
+from maimconfig.planes import PLANES, Plane
 from maimconfig.runtime import Runtime
 from maimconfig.setting_types import database_url
 from maimconfig.settings import Settings, load_settings
 from tests.api import Api
+from tests.serving.harness import eventually
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +53,15 @@ def _internal_app(runtime: Runtime) -> Any:
 @pytest.fixture(scope="session")
 def _public_app(runtime: Runtime) -> Any:
     return _app("public", runtime)
+
+
+@pytest.fixture(autouse=True)
+def _no_reply_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that leaves a reply under way fails itself, and not another one much later."""
+    yield
+    if "runtime" in request.fixturenames:
+        runtime = request.getfixturevalue("runtime")
+        eventually(lambda: not any(runtime.reply_slots(plane).taken for plane in PLANES))
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-import re2  # type: ignore[import-untyped, unused-ignore]
-
 # One body of 1 MiB can hold patterns that take re2 an hour to compile: with its own limit of
 # memory nine characters (`\pL{1000}`) took 60 ms and 8 MiB, and parsing alone took 25 ms for
 # 750 characters. With these three limits the worst that was found takes 1 s.
@@ -24,24 +22,39 @@ def pattern_problems(patterns: Iterable[tuple[str, str]]) -> Iterator[tuple[str,
     Yields:
         pairs of path and Chinese text; the last one when there are too many patterns.
     """
-    options, characters = _options(), 0
+    characters = 0
     for count, (path, pattern) in enumerate(patterns):
         characters += len(pattern)
         if count == MAX_PATTERNS or characters > MAX_CHARACTERS:
             yield path, f"正则表达式最多 {MAX_PATTERNS} 个，共 {MAX_CHARACTERS} 个字符"
             return
         try:
-            re2.compile(pattern, options)
-        except (re2.error, UnicodeEncodeError) as error:
-            yield path, f"正则表达式无法编译：{_reason(error)}"
+            compiled(pattern)
+        except PatternUnusable as error:
+            yield path, f"正则表达式无法编译：{error}"
 
 
-def _options() -> Any:
+class PatternUnusable(ValueError):
+    """A pattern doesn't compile; the text says why."""
+
+
+def compiled(pattern: str) -> Any:
+    """The pattern, ready to search with.
+
+    Raises:
+        PatternUnusable: it doesn't compile, or takes more memory than it may.
+    """
+    # Loaded with the first pattern: 2.5 MB, and most services have none.
+    import re2  # type: ignore[import-untyped, unused-ignore]
+
     options = re2.Options()
     # re2 would write the tenant's pattern to stderr.
     options.log_errors = False
     options.max_mem = MAX_MEMORY
-    return options
+    try:
+        return re2.compile(pattern, options)
+    except (re2.error, UnicodeEncodeError) as error:
+        raise PatternUnusable(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-import re2  # type: ignore[import-untyped, unused-ignore]
+from maimconfig.agents import config_patterns
 
-from maimconfig.agents.config_patterns import MAX_MEMORY
-
-# A compiled pattern takes at most MAX_MEMORY, so the cache at most 64 MiB; common ones take 2 KiB.
+# A compiled pattern takes at most 256 KiB, so the cache at most 64 MiB; common ones take 2 KiB.
 CACHED: Final = 256
 
 
@@ -17,12 +15,9 @@ CACHED: Final = 256
 def compiled(pattern: str) -> Any:
     """A pattern ready to search with; None when it can't be used, as an operator's TOML may
     hold."""
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MAX_MEMORY
     try:
-        return re2.compile(pattern, options)
-    except (re2.error, UnicodeEncodeError):
+        return config_patterns.compiled(pattern)
+    except config_patterns.PatternUnusable:
         return None
 
 

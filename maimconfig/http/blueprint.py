@@ -46,6 +46,7 @@ class Blueprint(flask_smorest.Blueprint):
     def __init__(self, name: str, import_name: str, *, style: Style, **options: Any) -> None:
         super().__init__(name, import_name, **options)
         self.style = style
+        self._undocumented: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
         if style == "envelope":
             self._prepare_response_content = success
             self._make_doc_response_schema = _enveloped
@@ -59,11 +60,15 @@ class Blueprint(flask_smorest.Blueprint):
     def response(self, status_code: int, schema: Any = None, **options: Any) -> Any:
         """Document an answer with an example made from its schema, and write it."""
         schema = schema() if isinstance(schema, type) else schema
-        document = super().response(status_code, schema, **self._example(schema), **options)
-        if schema is None:
-            return document
+        respond = super().response
+
+        def document(view: View) -> Any:
+            return respond(status_code, schema, **self._example(schema), **options)(view)
 
         def decorator(view: View) -> Any:
+            if schema is None:
+                return document(view)
+
             @wraps(view)
             def run(*args: Any, **kwargs: Any) -> Any:
                 result = view(*args, **kwargs)
@@ -73,7 +78,7 @@ class Blueprint(flask_smorest.Blueprint):
                 body = self._prepare_response_content(schema.dump(result))
                 return json.response(body, status_code)
 
-            return document(run)
+            return _documented(run, document)
 
         return decorator
 
@@ -81,8 +86,13 @@ class Blueprint(flask_smorest.Blueprint):
         """Document another answer, with an example made from its schema."""
         schema = options.pop("schema", None)
         schema = schema() if isinstance(schema, type) else schema
-        documented = {"schema": schema, **self._example(schema), **options}
-        return super().alt_response(status_code, response, **documented)
+        respond = super().alt_response
+
+        def document(view: View) -> Any:
+            documented = {"schema": schema, **self._example(schema), **options}
+            return respond(status_code, response, **documented)(view)
+
+        return lambda view: _documented(view, document)
 
     def _example(self, schema: Any) -> dict[str, Any]:
         if not isinstance(schema, Schema):
@@ -117,8 +127,8 @@ class Blueprint(flask_smorest.Blueprint):
         kind = unit or ("read" if methods == ["GET"] else "write")
         mount = super().route(rule, **options)
 
-        def decorator(view: View) -> View:
-            documents.describe(
+        def document(view: View) -> Any:
+            return documents.describe(
                 view,
                 methods[0],
                 errors=errors,
@@ -127,10 +137,34 @@ class Blueprint(flask_smorest.Blueprint):
                 database=kind != "none",
                 openai=self.style == "openai",
             )
-            mount(_in_unit(view, kind, creates, first))
+
+        def decorator(view: View) -> View:
+            mount(_in_unit(_documented(view, document), kind, creates, first))
             return view
 
         return decorator
+
+    def _store_endpoint_docs(
+        self, endpoint: str, view: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> None:
+        """Not yet: what the documents hold takes a service that nobody asks for them 5 MB."""
+        self._undocumented.append((view, (endpoint, *arguments), options))
+
+    def register_views_in_doc(self, *arguments: Any, **options: Any) -> None:
+        """Document the views of this resource, which all have been mounted by now."""
+        undocumented, self._undocumented = self._undocumented, []
+        for view, (endpoint, *others), method in undocumented:
+            documented = view
+            for document in getattr(view, "_documents", ()):
+                documented = document(documented)
+            super()._store_endpoint_docs(endpoint, documented, *others, **method)
+        super().register_views_in_doc(*arguments, **options)
+
+
+def _documented(view: View, document: Callable[[View], Any]) -> View:
+    """Note a decorator for the time when the documents are made."""
+    view._documents = (*getattr(view, "_documents", ()), document)  # type: ignore[attr-defined]
+    return view
 
 
 def _in_unit(

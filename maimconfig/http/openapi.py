@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import flask_smorest
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint as FlaskBlueprint
-from flask import Flask, render_template
+from flask import Flask, Response, json, render_template
 
 from maimconfig import __version__
 from maimconfig.http import fields
+from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.envelope import ErrorEnvelope
 
 _DESCRIPTIONS = {
@@ -17,11 +21,48 @@ _DESCRIPTIONS = {
 }
 
 
+# One at a time: the planes share their blueprints, and apispec isn't made for threads.
+_making = threading.Lock()
+
+
 class Api(flask_smorest.Api):
-    """flask-smorest's Api, with this service's errors; its handlers are ours."""
+    """flask-smorest's Api, with this service's errors; its handlers are ours.
+
+    The document is made when it is first asked for, and kept as text.
+    """
 
     ERROR_SCHEMA = ErrorEnvelope
     DEFAULT_ERROR_RESPONSE_NAME = None
+    spec: Any
+
+    def __init__(self, app: Flask, **options: Any) -> None:
+        self._blueprints: list[Blueprint] = []
+        self._text: str | None = None
+        super().__init__(app, **options)
+
+    def register_blueprint(self, blueprint: Blueprint) -> None:
+        """Mount a resource."""
+        self._app.register_blueprint(blueprint)
+        self._blueprints.append(blueprint)
+
+    def _init_spec(self, **options: Any) -> None:
+        self._options = options
+
+    def _openapi_json(self) -> Response:
+        with _making:
+            if self._text is None:
+                self._text = self._made()
+        return Response(self._text, mimetype="application/json")
+
+    def _made(self) -> str:
+        super()._init_spec(**self._options)
+        for blueprint in self._blueprints:
+            name = blueprint.name
+            blueprint.register_views_in_doc(self, self._app, self.spec, name=name, parameters=None)
+            self.spec.tag({"name": name, "description": blueprint.description})
+        text = json.dumps(self.spec.to_dict(), indent=2, sort_keys=False)
+        self.spec = None
+        return text
 
     def _register_error_handlers(self) -> None:
         """Leave the errors to http.error_handlers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import pytest
@@ -105,3 +106,11 @@ def test_the_document_is_the_planes_own(plane: Api) -> None:
     answer = plane.client.get("/openapi.json")
     assert answer.mimetype == "application/json"
     assert answer.get_json()["info"]["title"].startswith("MaimConfig ")
+
+
+def test_two_ask_at_once(plane: Api) -> None:
+    """Whoever asks while the document is being made gets the whole of it."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: plane.app.test_client().get("/openapi.json"), range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.data for answer in answers}) == 1

@@ -329,8 +329,9 @@ class Attacker:
         # Each from another address, so that no throttle shuts the door before the attack.
         peer = f"198.18.{self.sent // 256 % 256}.{self.sent % 256}"
         request["headers"] = {**self.world.headers, **request.get("headers", {})}
+        # Buffered, for a stream is read to its end and closed: only then is its reply over.
         answer = self.api.call(
-            self.method.upper(), where, environ_base={"REMOTE_ADDR": peer}, **request
+            self.method.upper(), where, environ_base={"REMOTE_ADDR": peer}, buffered=True, **request
         )
         told = f"{self.method} {where[:200]} {str(request)[:300]} -> {answer.status_code}"
         assert answer.status_code < 500, told

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,31 @@ def test_planes_do_not_starve_each_other(start: Start) -> None:
     assert "Task queue depth" not in toy_errors(toy)
     for connection in slow:
         connection.close()
+
+
+def test_threads_start_when_they_are_needed(start: Start) -> None:
+    """An idle process has no threads for requests; more requests at once get more, up to the
+    most, and one after another share a single one.
+    """
+    toy = start(threads=3, binds={"public": "127.0.0.1:0"}, apps=["public"])
+    idle = threads_of(toy)
+    for _ in range(5):
+        toy.get(plane="public")
+    assert threads_of(toy) == idle + 1
+    slow = [toy.connect("public") for _ in range(5)]
+    for connection in slow:
+        connection.request("GET", "/slow?2")
+    eventually(lambda: threads_of(toy) == idle + 3)
+    assert [connection.getresponse().status for connection in slow] == [200] * 5
+    assert threads_of(toy) == idle + 3
+    for connection in slow:
+        connection.close()
+    assert toy.terminate() == 0
+
+
+def threads_of(toy: Toy) -> int:
+    """How many threads it has."""
+    return len(list(Path(f"/proc/{toy.process.pid}/task").iterdir()))
 
 
 def toy_errors(toy: Toy) -> str:
