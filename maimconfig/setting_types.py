@@ -140,6 +140,15 @@ def origins(raw: Any) -> tuple[str, ...]:
     return found
 
 
+def redis_url(raw: Any) -> str | None:
+    """The URL of a Redis; empty is none."""
+    text = str(raw).strip()
+    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        # The text may hold a password, so it is not repeated.
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    return text or None
+
+
 def email(raw: Any) -> str | None:
     """An e-mail address; empty is none."""
     text = str(raw).strip()
