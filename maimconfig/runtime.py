@@ -13,6 +13,7 @@ from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.providers.service import Providers
+from maimconfig.realtime.bus import MemoryBus
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
@@ -51,6 +52,7 @@ class Runtime:
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
         providers: replies of the AI providers.
+        bus: tells events to who listens.
     """
 
     settings: Settings
@@ -66,6 +68,7 @@ class Runtime:
         self.providers = Providers(self.settings.provider_allow)
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
+        self.bus = MemoryBus()
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -112,4 +115,5 @@ class Runtime:
         """End the replies under way, write what is only in memory and close the database."""
         self.providers.close()
         self.background.close()
+        self.bus.close()
         self.database.dispose()
