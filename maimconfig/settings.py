@@ -237,6 +237,13 @@ class Settings:
         "`pip install 'maimconfig[redis]'`.",
         secret=True,
     )
+    realtime_url: str | None = setting(
+        None,
+        types.websocket_url,
+        "URL of the gateway that clients are told, such as wss://chat.example.com/ws behind a "
+        "proxy.",
+        shown_default="from the gateway's address",
+    )
     realtime_message_length: int = setting(
         4000, types.integer(1, 100_000), "Characters that a message of a live chat may have."
     )

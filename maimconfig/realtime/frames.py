@@ -302,9 +302,14 @@ def encoded_message(shown: Mapping[str, Any]) -> bytes:
     """The frame of a stored message.
 
     Args:
-        shown: the message as everybody sees it.
+        shown: the message as everybody sees it; its position is not for the wire.
     """
-    return _encoded("message", shown, None)
+    return _encoded("message", {name: shown[name] for name in shown if name != "position"}, None)
+
+
+def encoded_passing(kind: str, data: Mapping[str, Any]) -> bytes:
+    """The frame of something that is told and not kept: typing, read or ai_stream."""
+    return _encoded(kind, data, None)
 
 
 def _encoded(kind: str, data: Any, frame_id: FrameId) -> bytes:

@@ -16,7 +16,6 @@ from maimconfig.http.errors import (
     AppError,
     ChatSessionNotFound,
     Forbidden,
-    InternalError,
     RateLimited,
     Unauthenticated,
 )
@@ -129,7 +128,9 @@ class Connection:
             return self.failure("UNKNOWN_TYPE", frame_id, {"type": kind[:50]}, now=now)
         return self._receive(kind, frame, frame_id, now)
 
-    def logged_in(self, command: Auth, whose: str, user_id: str | None, session_id: str | None) -> Answer:
+    def logged_in(
+        self, command: Auth, whose: str, user_id: str | None, session_id: str | None
+    ) -> Answer:
         """The answer to a login that was good."""
         self.whose = whose
         shown = frames.Authenticated("authenticated", user_id, session_id or self.session_id)
@@ -222,7 +223,6 @@ _CODES: dict[type[AppError], str] = {
     RateLimited: "RATE_LIMITED",
     Forbidden: "FORBIDDEN",
 }
-UNEXPECTED = InternalError
 
 
 def _parsed(raw: str | bytes) -> dict[str, Any] | None:

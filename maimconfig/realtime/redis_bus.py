@@ -115,11 +115,14 @@ class RedisBus(MemoryBus):
     def _subscribe(self) -> None:
         link = _Link("subscriber")
         while not self._stop.is_set():
-            with link, self._client.pubsub(ignore_subscribe_messages=True) as channel:
+            with link, self._channel() as channel:
                 channel.subscribe(CHANNEL)
                 link.works()
                 self._listen(channel)
             self._stop.wait(PAUSE)
+
+    def _channel(self) -> Any:
+        return self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
 
     def _listen(self, channel: Any) -> None:
         """Hear others until the bus is closed or Redis is lost."""
@@ -179,6 +182,8 @@ def _events(sent: Any, own_name: str) -> list[Event]:
         return []
     looks: list[Event] = [Look(str(conversation_id)) for conversation_id in sent["looks"]]
     return looks + [
-        Passing(str(one["conversation_id"]), one["kind"], dict(one["data"]), bool(one["staff_only"]))
+        Passing(
+            str(one["conversation_id"]), one["kind"], dict(one["data"]), bool(one["staff_only"])
+        )
         for one in sent["passing"]
     ]

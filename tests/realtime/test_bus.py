@@ -106,9 +106,7 @@ def test_looks_are_gathered(redis_url: str, open_redis_bus: Open) -> None:
 
 
 @pytest.mark.parametrize("harm", ["stop", "pause"])
-def test_redis_goes_and_comes_back(
-    private_redis: Redis, open_redis_bus: Open, harm: str
-) -> None:
+def test_redis_goes_and_comes_back(private_redis: Redis, open_redis_bus: Open, harm: str) -> None:
     """While Redis is stopped or hangs, publishing neither raises nor waits, and the listeners of
     the own process hear; when it's back, the others do again.
     """

@@ -31,7 +31,8 @@ def live(slot: int, ready: Callable[[], None]) -> int:
     """A worker's life, of the kind that the test asked for."""
     number, mode = births(), options["mode"]
     bad = mode == "ends badly" or (mode == "old ones end badly" and number <= 2)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(7 if bad else 0))
+    for number_of_signal in (signal.SIGTERM, REPLACED):
+        signal.signal(number_of_signal, lambda *_: os._exit(7 if bad else 0))
     if mode == "newcomers fail" and number > 2:
         return 1
     if mode == "newcomers hang" and number > 2:
