@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
+from maimconfig.conversations.answering import Answering
 from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
@@ -54,6 +55,7 @@ class Runtime:
         unsettled: replies that ended while the database was away.
         providers: replies of the AI providers.
         bus: tells events to who listens.
+        answering: makes the replies that conversations are owed.
     """
 
     settings: Settings
@@ -71,6 +73,7 @@ class Runtime:
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
         self.bus = open_bus(self.settings.redis_url)
+        self.answering = Answering(self)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -113,8 +116,19 @@ class Runtime:
         """Run a unit of work that may write."""
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=True)
 
+    def start(self) -> None:
+        """Begin what a process does by itself, before anybody asks it for something."""
+        self.background.ensure()
+        self.answering.start()
+
+    def drain(self) -> None:
+        """Take nothing new on: the process was told to stop."""
+        self.draining = True
+        self.answering.drain()
+
     def close(self) -> None:
         """End the replies under way, write what is only in memory and close the database."""
+        self.answering.close()
         self.providers.close()
         self.background.close()
         self.bus.close()

@@ -95,13 +95,13 @@ def open_planes(settings: Settings, planes: tuple[str, ...], auto_migrate: bool)
     except (StartError, CatalogueError) as error:
         raise ServeError(str(error)) from error
 
-    def drain() -> None:
-        runtime.draining = True
-
+    if "public" in planes or "realtime" in planes:
+        # What a process that died owed is made by this one, before anybody asks it anything.
+        runtime.start()
     return Planes(
         apps={plane: create_app(plane, runtime).wsgi_app for plane in PLANES if plane in planes},
         self_serving=_gateway(runtime) if "realtime" in planes else {},
-        on_drain=drain,
+        on_drain=runtime.drain,
         close=runtime.close,
     )
 

@@ -46,12 +46,14 @@ class Context:
         tenant_id: whose request this is, as far as known.
         headers: for the answer, whatever it is.
         login: who is asking, where an access token is needed.
+        caller: whose Idempotency-Keys are told apart, where the view itself found out who asks.
         prepared: what was made before the unit of work began.
         session: of the unit of work that the view runs in.
     """
 
     __slots__ = (
         "_started",
+        "caller",
         "environ",
         "headers",
         "login",
@@ -77,6 +79,7 @@ class Context:
         self.request_id = inbound_id
         self.tenant_id: str | None = None
         self.login: Login | None = None
+        self.caller: str | None = None
         self.headers = {"X-Request-ID": self.request_id}
 
     @property

@@ -242,7 +242,7 @@ class Client:
         )
         self.peer.push(encoded(sent, command.id))
         if not outcome.repeated:
-            self._gateway.hub.stored(message)
+            self._gateway.hub.stored(outcome.position, message)
 
     async def _settled(self) -> None:
         """Wait until the messages that it sent before are stored."""
@@ -253,7 +253,7 @@ class Client:
     async def _typing(self, command: Typing) -> None:
         opened = await self._open(command.session_id)
         data = {
-            "sender_type": _sender_type(opened),
+            "side": opened.side,
             "user_id": opened.user_id,
             "is_typing": command.is_typing,
             "connection_id": self.connection.connection_id,
@@ -273,7 +273,7 @@ class Client:
         agent_type = "human" if command.action == "request_handover" else "ai"
 
         def switch(session: Session) -> None:
-            conversation = conversations.locked(session, opened.conversation_id, opened.tenant_id)
+            conversation = conversations.locked(session, opened.conversation_id)
             handoff.switch(session, conversation, agent_type)
 
         await self._gateway.write(switch)
@@ -304,7 +304,3 @@ def _may_open(session: Session, principal: Principal, session_id: str) -> bool:
     except ChatSessionNotFound:
         return False
     return True
-
-
-def _sender_type(opened: Opened) -> str:
-    return "agent" if opened.side == "staff" else "contact"

@@ -217,8 +217,8 @@ class TypingTold:
     """Somebody else types."""
 
     session_id: str = told("Of the session.")
-    sender_type: str = told("`contact` or `agent`.")
-    user_id: str | None = told("Who.")
+    side: str = told("`contact` or `staff`: who types.")
+    user_id: str = told("Of the contact, or of the person.")
     is_typing: bool = told("Whether they still do.")
 
 
@@ -227,8 +227,7 @@ class ReadTold:
     """Somebody has read up to a message."""
 
     session_id: str = told("Of the session.")
-    sender_type: str = told("`contact` or `agent`: who has read.")
-    user_id: str | None = told("Who.")
+    side: str = told("`contact` or `staff`: who has read.")
     seq: int = told("The last that was read.")
 
 
@@ -243,6 +242,7 @@ class AiStream:
     message_id: str = told("Of the message to be.")
     delta: str = told("What comes next.")
     is_complete: bool = told("Whether it was the last part.")
+    discarded: bool = told("True, and only then there, when no message will follow.")
 
 
 @dataclass(frozen=True)
@@ -302,9 +302,9 @@ def encoded_message(shown: Mapping[str, Any]) -> bytes:
     """The frame of a stored message.
 
     Args:
-        shown: the message as everybody sees it; its position is not for the wire.
+        shown: the message as everybody sees it.
     """
-    return _encoded("message", {name: shown[name] for name in shown if name != "position"}, None)
+    return _encoded("message", shown, None)
 
 
 def encoded_passing(kind: str, data: Mapping[str, Any]) -> bytes:

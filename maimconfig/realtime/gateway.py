@@ -74,7 +74,6 @@ class Gateway:
         self._admission = Admission(self.runtime.settings, connections)
         self._listener = listener
         self.runtime.realtime_address = address_of(listener)
-        self.runtime.background.ensure()
         ready = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run(ready)), name="realtime", daemon=True

@@ -77,13 +77,8 @@ class Topic:
         """The sessions that are listened to."""
         return list(dict.fromkeys(listener.session_id for listener in self.listeners))
 
-    def tell(self, message: dict[str, Any]) -> None:
-        """Tell a message, unless it was told.
-
-        Args:
-            message: as it is shown, with its position.
-        """
-        position = message["position"]
+    def tell(self, position: int, message: dict[str, Any]) -> None:
+        """Tell a message, unless it was told."""
         if position <= self.position:
             return
         self.position = position
@@ -169,16 +164,16 @@ class Hub:
         elif all(other.session_id != listener.session_id for other in topic.listeners):
             topic.states.pop(listener.session_id, None)
 
-    def stored(self, message: dict[str, Any]) -> None:
+    def stored(self, position: int, message: dict[str, Any]) -> None:
         """Tell a message that this process has stored, without reading it again where it is the
         next one.
         """
         topic = self._topics.get(message["conversation_id"])
         if topic is None:
             return
-        if message["position"] == topic.position + 1:
-            topic.tell(message)
-        elif message["position"] > topic.position:
+        if position == topic.position + 1:
+            topic.tell(position, message)
+        elif position > topic.position:
             self._mark(topic.conversation_id)
 
     async def run(self) -> None:
@@ -242,8 +237,8 @@ class Hub:
         topic = self._topics.get(seen.conversation_id)
         if topic is None:
             return
-        for message in seen.messages:
-            topic.tell(message)
+        for position, message in seen.messages:
+            topic.tell(position, message)
         for state in seen.states:
             topic.tell_state(state)
         if len(seen.messages) == PAGE:

@@ -123,8 +123,8 @@ class Joined:
                 limit=PAGE,
             )
         )
-        for message in page:
+        for position, message in page:
             if self._peer.is_open():
                 await self._peer.drain()
-            listener.give(message["position"], message["is_private"], encoded_message(message))
+            listener.give(position, message["is_private"], encoded_message(message))
         return len(page) < PAGE

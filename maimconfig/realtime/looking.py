@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import select
 
 from maimconfig.conversations import messages
-from maimconfig.conversations.models import Conversation, ConversationMessage
+from maimconfig.conversations.messages import Told
+from maimconfig.conversations.models import Conversation
 from maimconfig.db.session import Session
 from maimconfig.http.errors import ChatSessionNotFound
 from maimconfig.realtime.frames import SessionJoined, StatusUpdate
@@ -83,7 +84,7 @@ class Seen:
 
     conversation_id: str
     states: Sequence[State]
-    messages: Sequence[dict[str, Any]]
+    messages: Sequence[Told]
 
 
 def look(session: Session, wanted: Sequence[Wanted]) -> list[Seen]:
@@ -97,7 +98,7 @@ def look(session: Session, wanted: Sequence[Wanted]) -> list[Seen]:
 
 
 def _seen(session: Session, one: Wanted, states: Sequence[State]) -> Seen:
-    news: Sequence[dict[str, Any]] = ()
+    news: Sequence[Told] = ()
     if any(state.next_position - 1 > one.position for state in states):
         news = messages.after(session, one.conversation_id, one.position, private=True, limit=PAGE)
     return Seen(one.conversation_id, states, news)
@@ -127,7 +128,7 @@ def start(session: Session, principal: Principal, session_id: str, after_seq: in
     state = state_of(session, session_id)
     if after_seq is None or after_seq >= state.next_seq - 1:
         return Start(opened, state, state.next_position - 1)
-    return Start(opened, state, _position_of(session, state.conversation_id, after_seq))
+    return Start(opened, state, messages.position_of_seq(session, state.conversation_id, after_seq))
 
 
 def state_of(session: Session, session_id: str) -> State:
@@ -140,15 +141,3 @@ def state_of(session: Session, session_id: str) -> State:
     if row is None:
         raise ChatSessionNotFound
     return State(*row)
-
-
-def _position_of(session: Session, conversation_id: str, seq: int) -> int:
-    found = (
-        select(ConversationMessage.position)
-        .where(
-            ConversationMessage.conversation_id == conversation_id, ConversationMessage.seq <= seq
-        )
-        .order_by(ConversationMessage.seq.desc())
-        .limit(1)
-    )
-    return session.scalar(found) or 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from maimconfig.serving import ServeError, supervisor
-from maimconfig.serving.children import Body, Child, fork
+from maimconfig.serving.children import REPLACED, Body, Child, fork
 
 options: dict[str, Any] = json.loads(sys.argv[1])
 forks: list[int] = []
