@@ -141,7 +141,7 @@ class Client:
     # Logging in
 
     async def _log_in(self, command: Auth) -> None:
-        principal = await self._gateway.in_thread(self._prove, command.token)
+        principal = await self._gateway.in_thread(self._prove, command.token, True)
         if principal != self._principal:
             self._joined.forget_all()
         self._principal, self._token = principal, command.token
@@ -152,10 +152,10 @@ class Client:
         if self.connection.session_id and not self._joined.listens_to(self.connection.session_id):
             await self._join(JoinSession(self.connection.session_id, self._after_seq))
 
-    def _prove(self, token: str) -> Principal:
+    def _prove(self, token: str, count: bool) -> Principal:
         """Who shows a token; in another thread."""
         runtime = self._gateway.runtime
-        principal = callers.principal_of(runtime, token, address=self._address)
+        principal = callers.principal_of(runtime, token, address=self._address, count=count)
         if principal.kind == "login" and principal.may("conversation.read"):
             runtime.write(lambda session: presence.note_seen(session, str(principal.user_id)))
         return principal
@@ -183,7 +183,7 @@ class Client:
 
     def _lost_sessions(self, token: str, before: Principal, session_ids: list[str]) -> list[str]:
         """Those that it may use no longer; in another thread."""
-        principal = self._prove(token)
+        principal = self._prove(token, False)
 
         def lost(session: Session) -> list[str]:
             return [one for one in session_ids if not _may_open(session, principal, one)]

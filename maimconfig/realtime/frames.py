@@ -158,6 +158,25 @@ FROM_CLIENT: Mapping[str, type[Received]] = {
 
 # What the gateway sends.
 
+# A stored message; the conversations' own package shows it.
+MESSAGE_DOCS: Mapping[str, str] = {
+    "id": "Of the message.",
+    "seq": "1, 2, 3 … in its conversation without a gap; null of a private note.",
+    "conversation_id": "Of its conversation.",
+    "session_id": "Of the session that it was sent in; null of staff's.",
+    "sender_type": "`contact`, `agent` (a person), `ai` or `system`.",
+    "sender_id": "The contact's, the user's or the agent's id; null of the system.",
+    "content": "What is said.",
+    "message_type": "`text`, `image`, `file`, `audio`, `video`, `system` or `event`.",
+    "metadata": "As it was sent.",
+    "is_private": "Whether it is a note that the contact never sees.",
+    "created_at": "When it was stored.",
+    "client_id": "The sender's own name of it, or null.",
+    "reply_to": "The id of the message that it answers, or null.",
+    "state": "`complete`; `partial` of an answer that broke.",
+    "rating": "1 to 5 as the contact rated it, or null.",
+}
+
 
 def told(doc: str) -> Any:
     """A field that the gateway sends; the text is for docs/realtime.md."""

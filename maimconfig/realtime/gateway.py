@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -132,7 +133,7 @@ class Gateway:
             ready.set()
             await self._over.wait()
             unsubscribe()
-            self._cut()
+            await self._close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -228,9 +229,13 @@ class Gateway:
             await asyncio.sleep(TURN)
         self._drained.set()
 
-    def _cut(self) -> None:
-        for peer in list(self._clients):
-            peer.transport.abort()
+    async def _close(self) -> None:
+        """Cut who is left."""
+        self._server.close(close_connections=False)
+        for peer in list(self._visits):
+            peer.cut()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._server.wait_closed(), CLOSING_SECONDS)
 
 
 def _host(connection: ServerConnection) -> str:

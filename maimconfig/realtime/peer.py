@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,6 @@ from maimconfig.realtime.frames import HEARTBEAT_SECONDS, SILENCE_SECONDS, Close
 
 MOST_UNSENT = 256 * 1024  # bytes that wait for a client; the kernel holds some more
 KERNEL_BUFFER = 64 * 1024  # bytes; what it may hold of a client that doesn't read
-RESUME = 64 * 1024  # bytes, below which a client gets more of what it missed
 STALLED_SECONDS = 4.0  # without a byte taken, while some wait
 CLOSING_SECONDS = 3.0  # for the closing handshake, after which the connection is cut
 
@@ -75,9 +76,12 @@ class Peer(ServerConnection):
         if self.closing_at is None:
             self.closing_at = self.loop.time()
 
-    def has_room(self) -> bool:
-        """Whether it is worth reading more for the client."""
-        return self.transport.get_write_buffer_size() < RESUME
+    def cut(self) -> None:
+        """End the connection now."""
+        # With a reset: else the kernel would keep what the client doesn't read for minutes.
+        connected = self.transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def is_open(self) -> bool:
         """Whether anything can be sent."""
@@ -87,11 +91,11 @@ class Peer(ServerConnection):
         """Ping it, close it or cut it, when it's time; to be called every second."""
         if self.closing_at is not None:
             if now - self.closing_at > CLOSING_SECONDS:
-                self.transport.abort()
+                self.cut()
         elif self.protocol.state is not State.OPEN:
             self.closing_at = now
         elif now - self.heard_at > SILENCE_SECONDS:
-            self.transport.abort()
+            self.cut()
         elif self._is_stalled(now):
             self.shut(CloseCode.TRY_AGAIN)
         elif now - max(self.heard_at, self._pinged_at) >= HEARTBEAT_SECONDS:
