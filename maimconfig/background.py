@@ -1,4 +1,4 @@
-"""What a process does beside its requests: writing counts, and tidying up."""
+"""What a process does beside its requests: writing counts, ending sessions, and tidying up."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TIDY_SECONDS = 600
+LOOK_SECONDS = 1
 
 
 class Background:
@@ -32,6 +33,7 @@ class Background:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._writing = threading.Lock()
+        self._looked = 0.0
 
     def ensure(self) -> None:
         """Start the thread unless it runs in this process already."""
@@ -71,13 +73,28 @@ class Background:
         while not self._stop.wait(FLUSH_SECONDS):
             # The outermost edge of this thread: whatever happens, the next round comes.
             try:
-                self.flush()
-                self._runtime.unsettled.settle_waiting(self._runtime)
+                self._round()
                 if time.monotonic() - tidied > TIDY_SECONDS:
                     tidied = time.monotonic()
                     self._tidy()
             except Exception:
                 log.exception("background.failed")
+
+    def _round(self) -> None:
+        """What can't wait for the tidying."""
+        self.flush()
+        self._runtime.unsettled.settle_waiting(self._runtime)
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._expire_sessions()
+
+    def _expire_sessions(self) -> None:
+        from maimconfig.sessions.expiry import expire_due
+
+        try:
+            expire_due(self._runtime)
+        except DatabaseUnavailable as error:
+            log.warning("sessions.not_expired", reason=str(error))
 
     def _tidy(self) -> None:
         from maimconfig.api_keys.service import forget_retired
@@ -102,6 +119,6 @@ class Background:
 
         # There may be much of it: the counts are written meanwhile, and a stop doesn't wait.
         for _ in retention.batches(self._runtime):
-            self.flush()
+            self._round()
             if self._stop.is_set():
                 return

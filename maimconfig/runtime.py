@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
+from maimconfig.conversations.answering import Answering
 from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.providers.service import Providers
+from maimconfig.realtime.bus import open_bus
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
@@ -47,10 +49,13 @@ class Runtime:
         catalogue: the system's AI providers and models.
         bot_defaults: the lowest layer of every agent's configuration.
         key_usage: counts of key checks that are not yet written.
+        realtime_address: where this process's own gateway listens, as host:port.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
         providers: replies of the AI providers.
+        bus: tells events to who listens.
+        answering: makes the replies that conversations are owed.
     """
 
     settings: Settings
@@ -59,6 +64,7 @@ class Runtime:
     catalogue: Catalogue
     bot_defaults: dict[str, Any]
     key_usage: KeyUsage = field(default_factory=KeyUsage)
+    realtime_address: str | None = None
     draining: bool = False
 
     def __post_init__(self) -> None:
@@ -66,6 +72,8 @@ class Runtime:
         self.providers = Providers(self.settings.provider_allow)
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
+        self.bus = open_bus(self.settings.redis_url)
+        self.answering = Answering(self)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -108,8 +116,20 @@ class Runtime:
         """Run a unit of work that may write."""
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=True)
 
+    def start(self) -> None:
+        """Begin what a process does by itself, before anybody asks it for something."""
+        self.background.ensure()
+        self.answering.start()
+
+    def drain(self) -> None:
+        """Take nothing new on: the process was told to stop."""
+        self.draining = True
+        self.answering.drain()
+
     def close(self) -> None:
         """End the replies under way, write what is only in memory and close the database."""
+        self.answering.close()
         self.providers.close()
         self.background.close()
+        self.bus.close()
         self.database.dispose()

@@ -20,6 +20,10 @@ _MODULES = (
     "maimconfig.audit.models",
     "maimconfig.users.models",
     "maimconfig.chat.models",
+    "maimconfig.db.leases",
+    "maimconfig.contacts.models",
+    "maimconfig.conversations.models",
+    "maimconfig.sessions.models",
 )
 
 for _module in _MODULES:

@@ -178,7 +178,8 @@ def _in_unit(
         def work(session: Any) -> Response:
             context.current().session = session
             if creates:
-                return answer_once(session, session.actor.name, lambda: view(**arguments))
+                caller = context.current().caller or session.actor.name
+                return answer_once(session, caller, lambda: view(**arguments))
             return view(**arguments)
 
         try:

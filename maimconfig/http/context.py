@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, Request, Response, request
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from maimconfig.db.session import Actor, Session
 from maimconfig.http.errors import TokenInvalid
@@ -44,12 +46,14 @@ class Context:
         tenant_id: whose request this is, as far as known.
         headers: for the answer, whatever it is.
         login: who is asking, where an access token is needed.
+        caller: whose Idempotency-Keys are told apart, where the view itself found out who asks.
         prepared: what was made before the unit of work began.
         session: of the unit of work that the view runs in.
     """
 
     __slots__ = (
         "_started",
+        "caller",
         "environ",
         "headers",
         "login",
@@ -75,6 +79,7 @@ class Context:
         self.request_id = inbound_id
         self.tenant_id: str | None = None
         self.login: Login | None = None
+        self.caller: str | None = None
         self.headers = {"X-Request-ID": self.request_id}
 
     @property
@@ -110,10 +115,15 @@ def session() -> Session:
 
 
 def locale() -> Locale:
-    """The caller's language: Chinese unless English is preferred by Accept-Language."""
-    if not current().environ.get("HTTP_ACCEPT_LANGUAGE"):
+    """The caller's language; see `preferred_locale`."""
+    return preferred_locale(current().environ.get("HTTP_ACCEPT_LANGUAGE"))
+
+
+def preferred_locale(accept_language: str | None) -> Locale:
+    """Chinese, unless English is preferred by Accept-Language."""
+    if not accept_language:
         return "zh"
-    for language, quality in request.accept_languages:
+    for language, quality in parse_accept_header(accept_language, LanguageAccept):
         primary = language[:2].lower()
         if quality and primary in ("zh", "en") and not language[2:3].isalpha():
             return "en" if primary == "en" else "zh"

@@ -8,6 +8,7 @@
     │   ├── KeyDisabledRefused         401  AUTH_004
     │   ├── KeyExpired                 401  AUTH_002
     │   ├── TokenInvalid               401  AUTH_006
+    │   ├── GuestsNotAllowed           401  AUTH_006
     │   └── LoginFailed                401  AUTH_007
     ├── Forbidden
     │   ├── KeyForbidden               403  AUTH_003
@@ -28,6 +29,10 @@
     │   ├── VersionNotFound            404  AGENT_001
     │   ├── UserNotFound               404  USER_001
     │   ├── PluginSettingNotFound      404  NOT_FOUND
+    │   ├── ChatSessionNotFound        404  CHAT_001
+    │   ├── ConversationNotFound       404  CHAT_001
+    │   ├── ChatMessageNotFound        404  NOT_FOUND
+    │   ├── ContactNotFound            404  NOT_FOUND
     │   └── ActivityUnknown            404  ACTIVITY_002
     ├── Conflict
     │   ├── TenantNameTaken            409  TENANT_002
@@ -37,7 +42,11 @@
     │   ├── TemplateInUse              409  TEMPLATE_003
     │   ├── UserTaken                  409  USER_002
     │   ├── LastAdmin                  409  USER_003
-    │   └── StillAnswering             409  CHAT_005
+    │   ├── StillAnswering             409  CHAT_005
+    │   ├── TransitionForbidden        409  CHAT_005
+    │   ├── ConversationTaken          409  CHAT_005
+    │   ├── SessionClosed              409  CHAT_005
+    │   └── TooManySessions            409  CHAT_006
     ├── MethodNotAllowed               405  METHOD_NOT_ALLOWED
     ├── PreconditionFailed             412  PRECONDITION_001
     ├── PayloadTooLarge                413  PAYLOAD_TOO_LARGE
@@ -124,6 +133,10 @@ class Unauthenticated(AppError):
 
 class TokenInvalid(Unauthenticated):
     text = Text("令牌缺失、无效或已过期", "Token missing, invalid or expired")
+
+
+class GuestsNotAllowed(Unauthenticated):
+    text = Text("此处不接待访客，请登录或使用API密钥", "No guests here: log in, or use an API key")
 
 
 class LoginFailed(Unauthenticated):
@@ -220,6 +233,22 @@ class PluginSettingNotFound(NotFound):
     text = Text("插件配置不存在", "Plugin setting unknown")
 
 
+class ChatSessionNotFound(NotFound):
+    code, text = "CHAT_001", Text("会话不存在", "Session unknown")
+
+
+class ConversationNotFound(NotFound):
+    code, text = "CHAT_001", Text("对话不存在", "Conversation unknown")
+
+
+class ChatMessageNotFound(NotFound):
+    text = Text("消息不存在", "Message unknown")
+
+
+class ContactNotFound(NotFound):
+    text = Text("联系人不存在", "Contact unknown")
+
+
 class ActivityUnknown(NotFound):
     code, text = "ACTIVITY_002", Text("租户或Agent不存在", "Tenant or agent unknown")
 
@@ -265,6 +294,25 @@ class StillAnswering(Conflict):
 
     def __init__(self, reason: str | None = None, **kwargs: Any) -> None:
         super().__init__(reason, headers={"Retry-After": "2"}, **kwargs)
+
+
+class TransitionForbidden(Conflict):
+    code, text = "CHAT_005", Text("不允许这样更改对话状态", "The status can't change so")
+
+
+class ConversationTaken(Conflict):
+    """Somebody else has it; `details` say who, by `assignee_id` and `assignee`."""
+
+    code, text = "CHAT_005", Text("此对话已有人接手", "Somebody else has this conversation")
+
+
+class SessionClosed(Conflict):
+    code = "CHAT_005"
+    text = Text("会话已结束，请新建会话", "The session has ended; begin a new one")
+
+
+class TooManySessions(Conflict):
+    code, text = "CHAT_006", Text("此用户打开的会话过多", "Too many open sessions of this user")
 
 
 class PreconditionFailed(AppError):
