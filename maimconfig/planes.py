@@ -97,6 +97,8 @@ MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.tenants.user_routes:blp", _LOGIN),
     Mount("maimconfig.plugins.user_routes:blp", {"public": LOGIN}),
     Mount("maimconfig.system.user_routes:blp", _LOGIN),
+    Mount("maimconfig.webhooks.routes:blp", _INTERNAL),
+    Mount("maimconfig.webhooks.user_routes:blp", _LOGIN),
     Mount(
         "maimconfig.users.admin_routes:blp",
         _LOGIN,

@@ -16,6 +16,7 @@ from maimconfig.providers.service import Providers
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
+from maimconfig.webhooks.delivery import Sender
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Runtime:
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
         providers: replies of the AI providers.
+        webhooks: sends what webhooks are told.
     """
 
     settings: Settings
@@ -66,6 +68,7 @@ class Runtime:
         self.providers = Providers(self.settings.provider_allow)
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
+        self.webhooks = Sender(self)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -111,5 +114,6 @@ class Runtime:
     def close(self) -> None:
         """End the replies under way, write what is only in memory and close the database."""
         self.providers.close()
+        self.webhooks.close()
         self.background.close()
         self.database.dispose()
