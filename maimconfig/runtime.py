@@ -13,6 +13,7 @@ from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.providers.service import Providers
+from maimconfig.realtime.bus import MemoryBus
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
@@ -53,6 +54,7 @@ class Runtime:
         unsettled: replies that ended while the database was away.
         providers: replies of the AI providers.
         webhooks: sends what webhooks are told.
+        bus: tells events to who listens.
     """
 
     settings: Settings
@@ -69,6 +71,7 @@ class Runtime:
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
         self.webhooks = Sender(self)
+        self.bus = MemoryBus()
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -116,4 +119,5 @@ class Runtime:
         self.providers.close()
         self.webhooks.close()
         self.background.close()
+        self.bus.close()
         self.database.dispose()

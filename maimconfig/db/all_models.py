@@ -21,6 +21,10 @@ _MODULES = (
     "maimconfig.users.models",
     "maimconfig.chat.models",
     "maimconfig.webhooks.models",
+    "maimconfig.db.leases",
+    "maimconfig.contacts.models",
+    "maimconfig.conversations.models",
+    "maimconfig.sessions.models",
 )
 
 for _module in _MODULES:

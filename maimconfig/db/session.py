@@ -66,6 +66,27 @@ class Session(orm.Session):
     runtime: Runtime
     actor: Actor
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._then: list[Callable[[], None]] = []
+
+    def when_committed(self, call: Callable[[], None]) -> None:
+        """Have something done after this unit's commit, once: never for an attempt that is rolled
+        back or runs again.
+
+        Args:
+            call: must be quick; an error in it is logged, and harms nobody.
+        """
+        self._then.append(call)
+
+    def run_committed(self) -> None:
+        """Do what waited for the commit."""
+        for call in self._then:
+            try:
+                call()
+            except Exception:  # the commit stands, whatever becomes of what is told about it
+                log.exception("when_committed.failed")
+
 
 class Database:
     """The engines, and the one way to work on them."""
@@ -124,7 +145,9 @@ class Database:
             result = work(session)
             if write:
                 _commit(session)
-            return result
+        # The connection and the writer's lock are given back by now.
+        session.run_committed()
+        return result
 
     @contextlib.contextmanager
     def _session(self, write: bool) -> Iterator[Session]:

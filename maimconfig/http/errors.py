@@ -8,6 +8,7 @@
     │   ├── KeyDisabledRefused         401  AUTH_004
     │   ├── KeyExpired                 401  AUTH_002
     │   ├── TokenInvalid               401  AUTH_006
+    │   ├── GuestsNotAllowed           401  AUTH_006
     │   └── LoginFailed                401  AUTH_007
     ├── Forbidden
     │   ├── KeyForbidden               403  AUTH_003
@@ -30,6 +31,10 @@
     │   ├── PluginSettingNotFound      404  NOT_FOUND
     │   ├── WebhookNotFound            404  WEBHOOK_001
     │   ├── DeliveryNotFound           404  WEBHOOK_002
+    │   ├── ChatSessionNotFound        404  CHAT_001
+    │   ├── ConversationNotFound       404  CHAT_001
+    │   ├── ChatMessageNotFound        404  NOT_FOUND
+    │   ├── ContactNotFound            404  NOT_FOUND
     │   └── ActivityUnknown            404  ACTIVITY_002
     ├── Conflict
     │   ├── TenantNameTaken            409  TENANT_002
@@ -40,7 +45,12 @@
     │   ├── UserTaken                  409  USER_002
     │   ├── LastAdmin                  409  USER_003
     │   ├── WebhookInactive            409  WEBHOOK_003
-    │   └── StillAnswering             409  CHAT_005
+    │   ├── StillAnswering             409  CHAT_005
+    │   ├── TransitionForbidden        409  CHAT_005
+    │   ├── ConversationTaken          409  CHAT_005
+    │   ├── SessionClosed              409  CHAT_005
+    │   ├── ClientIdReused             409  CHAT_005
+    │   └── TooManySessions            409  CHAT_006
     ├── MethodNotAllowed               405  METHOD_NOT_ALLOWED
     ├── PreconditionFailed             412  PRECONDITION_001
     ├── PayloadTooLarge                413  PAYLOAD_TOO_LARGE
@@ -127,6 +137,10 @@ class Unauthenticated(AppError):
 
 class TokenInvalid(Unauthenticated):
     text = Text("令牌缺失、无效或已过期", "Token missing, invalid or expired")
+
+
+class GuestsNotAllowed(Unauthenticated):
+    text = Text("此处不接待访客，请登录或使用API密钥", "No guests here: log in, or use an API key")
 
 
 class LoginFailed(Unauthenticated):
@@ -231,6 +245,22 @@ class DeliveryNotFound(NotFound):
     code, text = "WEBHOOK_002", Text("投递记录不存在", "Delivery unknown")
 
 
+class ChatSessionNotFound(NotFound):
+    code, text = "CHAT_001", Text("会话不存在", "Session unknown")
+
+
+class ConversationNotFound(NotFound):
+    code, text = "CHAT_001", Text("对话不存在", "Conversation unknown")
+
+
+class ChatMessageNotFound(NotFound):
+    text = Text("消息不存在", "Message unknown")
+
+
+class ContactNotFound(NotFound):
+    text = Text("联系人不存在", "Contact unknown")
+
+
 class ActivityUnknown(NotFound):
     code, text = "ACTIVITY_002", Text("租户或Agent不存在", "Tenant or agent unknown")
 
@@ -280,6 +310,30 @@ class StillAnswering(Conflict):
 
     def __init__(self, reason: str | None = None, **kwargs: Any) -> None:
         super().__init__(reason, headers={"Retry-After": "2"}, **kwargs)
+
+
+class TransitionForbidden(Conflict):
+    code, text = "CHAT_005", Text("不允许这样更改对话状态", "The status can't change so")
+
+
+class ConversationTaken(Conflict):
+    """Somebody else has it; `details` say who, by `assignee_id` and `assignee`."""
+
+    code, text = "CHAT_005", Text("此对话已有人接手", "Somebody else has this conversation")
+
+
+class SessionClosed(Conflict):
+    code = "CHAT_005"
+    text = Text("会话已结束，请新建会话", "The session has ended; begin a new one")
+
+
+class ClientIdReused(Conflict):
+    code = "CHAT_005"
+    text = Text("client_id 已用于另一条消息", "client_id was used before for another message")
+
+
+class TooManySessions(Conflict):
+    code, text = "CHAT_006", Text("此用户打开的会话过多", "Too many open sessions of this user")
 
 
 class PreconditionFailed(AppError):

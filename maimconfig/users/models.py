@@ -27,6 +27,8 @@ class User(Revisioned, Base):
 
     Attributes:
         folded_username, folded_email: as they must be unique.
+        serves_all_tenants: whether, as staff, all tenants are the user's concern; else those of
+            `StaffTenant`.
     """
 
     __tablename__ = "users"
@@ -46,6 +48,7 @@ class User(Revisioned, Base):
     role: Mapped[str] = mapped_column(String(20), default="user")
     status: Mapped[str] = mapped_column(String(20), default="active")
     last_login_at: Mapped[datetime | None] = mapped_column()
+    serves_all_tenants: Mapped[bool] = mapped_column(default=True)
 
     @property
     def is_active(self) -> bool:
@@ -96,3 +99,29 @@ class LoginSession(Base):
     ended_at: Mapped[datetime | None] = mapped_column()
     address: Mapped[str | None] = mapped_column(String(64))
     user_agent: Mapped[str | None] = mapped_column(String(200))
+
+
+class StaffTenant(Base):
+    """A tenant whose conversations a restricted user sees."""
+
+    __tablename__ = "staff_tenants"
+    __table_args__ = (Index(None, "tenant_id"), MYSQL_TABLE)
+
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), type_=Id, primary_key=True
+    )
+    tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("tenants.id", ondelete="CASCADE"), type_=Id, primary_key=True
+    )
+
+
+class StaffPresence(Base):
+    """When a user was last seen at work, for handing conversations to who is there."""
+
+    __tablename__ = "staff_presence"
+    __table_args__ = MYSQL_TABLE
+
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), type_=Id, primary_key=True
+    )
+    seen_at: Mapped[datetime] = mapped_column()

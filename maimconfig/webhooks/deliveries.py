@@ -64,4 +64,5 @@ def redeliver(session: Session, delivery_id: str, *, owner_id: str | None = None
     for field, value in again.items():
         setattr(delivery, field, value)
     session.flush()
+    session.when_committed(session.runtime.webhooks.wake)
     return delivery

@@ -63,6 +63,7 @@ def emit_many(session: Session, events: Sequence[Event]) -> None:
     ]
     if rows:
         session.execute(insert(Delivery), rows)
+        session.when_committed(session.runtime.webhooks.wake)
 
 
 def _listening(

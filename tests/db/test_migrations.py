@@ -125,6 +125,21 @@ _OWNED = {
     "chat_messages": "(id, tenant_id, stream_id, seq, role, content, state, tokens_in, tokens_out, "
     "cost, estimated, created_at) VALUES ('msg_1', 'tenant_1', 'stream_1', 1, 'user', 'x', "
     "'complete', 0, 0, 0, 0, '2026-01-01')",
+    "conversations": "(id, tenant_id, agent_id, contact_id, channel_type, status, priority, "
+    "current_agent_type, next_seq, next_position, last_activity_at, unread_staff, unread_contact, "
+    "contact_read_seq, staff_read_seq, tags, handled_by_ai, handled_by_human, revision, "
+    "created_at, updated_at) VALUES ('conv_1', 'tenant_1', 'agent_1', 'contact_1', 'api', 'open', "
+    "'low', 'ai', 2, 2, '2026-01-01', 1, 0, 1, 0, '[]', 0, 0, 1, '2026-01-01', '2026-01-01')",
+    "conversation_messages": "(id, tenant_id, conversation_id, position, seq, sender_type, "
+    "content, message_type, metadata, is_private, state, created_at) VALUES ('msg_1', 'tenant_1', "
+    "'conv_1', 1, 1, 'contact', 'x', 'text', '{}', 0, 'complete', '2026-01-01')",
+    "owed_replies": "(id, tenant_id, conversation_id, message_id, position, leased_until, "
+    "attempts, created_at) VALUES ('owed_1', 'tenant_1', 'conv_1', 'msg_1', 1, '2026-01-01', 0, "
+    "'2026-01-01')",
+    "chat_sessions": "(id, tenant_id, agent_id, contact_id, conversation_id, user_id, is_guest, "
+    "nonce, status, metadata, context, last_activity_at, revision, created_at, updated_at) VALUES "
+    "('sess_1', 'tenant_1', 'agent_1', 'contact_1', 'conv_1', 'x', 0, 'x', 'active', '{}', '{}', "
+    "'2026-01-01', 1, '2026-01-01', '2026-01-01')",
     "plugin_settings": "(scope_id, plugin_name, tenant_id, agent_id, enabled, config, created_at, "
     "updated_at) VALUES ('agent_1', 'x', 'tenant_1', 'agent_1', 1, '{}', '2026-01-01', "
     "'2026-01-01')",
@@ -140,10 +155,19 @@ _OF_THE_TENANT = {
     "chat_pending_replies": "(id, tenant_id, agent_id, reply_id, month, tokens, cost, started_at, "
     "expires_at) VALUES ('usage_2', 'tenant_1', 'agent_1', 'msg_2', '2026-01', 0, 0, "
     "'2026-01-01', '2026-01-01')",
+    "contacts": "(id, tenant_id, external_id, is_guest, folded, custom_attributes, revision, "
+    "created_at, updated_at) VALUES ('contact_1', 'tenant_1', 'x', 0, 'x', '{}', 1, '2026-01-01', "
+    "'2026-01-01')",
+    "staff_tenants": "(user_id, tenant_id) VALUES ('user_1', 'tenant_1')",
     "usage_records": "(id, tenant_id, action, tokens_in, tokens_out, cost, is_error, details, "
     "moment, day, hour) VALUES ('usage_1', 'tenant_1', 'x', 0, 0, 0, 0, '{}', '2026-01-01', "
     "'2026-01-01', '2026-01-01T00')",
 }
+_USER = (
+    "INSERT INTO users (id, username, folded_username, password_hash, role, status, "
+    "serves_all_tenants, revision, created_at, updated_at) VALUES ('user_1', 'x', 'x', 'x', "
+    "'agent', 'active', 0, 1, '2026-01-01', '2026-01-01')"
+)
 _TENANT = (
     "INSERT INTO tenants (id, tenant_name, folded_name, tenant_type, tenant_config, "
     "permission_groups, status, agent_count, api_key_count, revision, created_at, updated_at) "
@@ -161,7 +185,11 @@ def test_cascades(database: Database, owner: str, gone: set[str]) -> None:
     migrations.upgrade(database)
     rows = {**_OF_THE_TENANT, **_OWNED}
     with database.writer.begin() as connection:
-        for statement in (_TENANT, *(f"INSERT INTO {name} {row}" for name, row in rows.items())):
+        for statement in (
+            _USER,
+            _TENANT,
+            *(f"INSERT INTO {name} {row}" for name, row in rows.items()),
+        ):
             connection.execute(text(statement))
         connection.execute(text(f"DELETE FROM {owner} WHERE id IN ('tenant_1', 'agent_1')"))
         left = {

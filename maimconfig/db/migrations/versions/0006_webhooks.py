@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from maimconfig.db.types import JsonText, LongText, UtcDateTime
+from maimconfig import clock
+from maimconfig.db.types import JsonText, LongText, UtcDateTime, stored_moment
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 MYSQL_TABLE = {
     "mysql_engine": "InnoDB",
@@ -23,6 +24,11 @@ def upgrade() -> None:
     _deliveries()
     _columns("agent_activity", sa.Column("watched_until", UtcDateTime(), nullable=True))
     _index("agent_activity", "watched_until")
+    alive = sa.text(
+        "UPDATE agent_activity SET watched_until = expires_at"
+        " WHERE watched_until IS NULL AND expires_at > :now"
+    )
+    op.get_bind().execute(alive, {"now": stored_moment(clock.now())})
     _columns(
         "chat_monthly_use",
         sa.Column("tokens_exceeded_at", UtcDateTime(), nullable=True),

@@ -1,0 +1,1 @@
+"""Live connections: what is told to whom after a change is committed."""
