@@ -1,4 +1,4 @@
-"""What a process does beside its requests: writing counts, waking the sender, tidying up."""
+"""What a process does beside its requests: writing counts, what is due by the clock, tidying up."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TIDY_SECONDS = 600
+LOOK_SECONDS = 1
 
 
 class Background:
@@ -35,6 +36,7 @@ class Background:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._writing = threading.Lock()
+        self._looked = 0.0
 
     def ensure(self) -> None:
         """Start the thread unless it runs in this process already."""
@@ -74,14 +76,29 @@ class Background:
         while not self._stop.wait(FLUSH_SECONDS):
             # The outermost edge of this thread: whatever happens, the next round comes.
             try:
-                self.flush()
-                self._runtime.unsettled.settle_waiting(self._runtime)
-                self._tell()
+                self._round()
                 if time.monotonic() - tidied > TIDY_SECONDS:
                     tidied = time.monotonic()
                     self._tidy()
             except Exception:
                 log.exception("background.failed")
+
+    def _round(self) -> None:
+        """What can't wait for the tidying."""
+        self.flush()
+        self._runtime.unsettled.settle_waiting(self._runtime)
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._expire_sessions()
+            self._tell()
+
+    def _expire_sessions(self) -> None:
+        from maimconfig.sessions.expiry import expire_due
+
+        try:
+            expire_due(self._runtime)
+        except DatabaseUnavailable as error:
+            log.warning("sessions.not_expired", reason=str(error))
 
     def _tell(self) -> None:
         """Find what webhooks are to be told, and have what is due sent."""
@@ -117,6 +134,6 @@ class Background:
 
         # There may be much of it: the counts are written meanwhile, and a stop doesn't wait.
         for _ in retention.batches(self._runtime):
-            self.flush()
+            self._round()
             if self._stop.is_set():
                 return

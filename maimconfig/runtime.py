@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
+from maimconfig.conversations.answering import Answering
 from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
@@ -55,6 +56,7 @@ class Runtime:
         providers: replies of the AI providers.
         webhooks: sends what webhooks are told.
         bus: tells events to who listens.
+        answering: makes the replies that conversations are owed.
     """
 
     settings: Settings
@@ -72,6 +74,7 @@ class Runtime:
         self.unsettled = Unsettled()
         self.webhooks = Sender(self)
         self.bus = MemoryBus()
+        self.answering = Answering(self)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -114,8 +117,19 @@ class Runtime:
         """Run a unit of work that may write."""
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=True)
 
+    def start(self) -> None:
+        """Begin what a process does by itself, before anybody asks it for something."""
+        self.background.ensure()
+        self.answering.start()
+
+    def drain(self) -> None:
+        """Take nothing new on: the process was told to stop."""
+        self.draining = True
+        self.answering.drain()
+
     def close(self) -> None:
         """End the replies under way, write what is only in memory and close the database."""
+        self.answering.close()
         self.providers.close()
         self.webhooks.close()
         self.background.close()

@@ -140,6 +140,11 @@ def origins(raw: Any) -> tuple[str, ...]:
     return found
 
 
+def words(raw: Any) -> tuple[str, ...]:
+    """Words to look for in any case, separated by commas, or a list of them; empty is none."""
+    return tuple(part.casefold() for part in _parts(raw))
+
+
 def email(raw: Any) -> str | None:
     """An e-mail address; empty is none."""
     text = str(raw).strip()

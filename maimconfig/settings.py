@@ -187,6 +187,37 @@ class Settings:
         "of their own beside MAIMCONFIG_THREADS, so that chats never take the last threads; past "
         "it a chat is answered 503 at once.",
     )
+    conversation_replies: int = setting(
+        16,
+        types.integer(1, 256),
+        "Replies to messages of conversations that a process makes at once; the others wait.",
+    )
+    session_idle_minutes: int = setting(
+        30, types.integer(1, 60 * 24), "Minutes without a message after which a session is idle."
+    )
+    session_expire_minutes: int = setting(
+        120,
+        types.integer(1, 60 * 24 * 30),
+        "Minutes without a message after which a session expires.",
+    )
+    sessions_per_user: int = setting(
+        5, types.integer(1, 1000), "Open sessions that a user may have."
+    )
+    guest_sessions_per_minute: int = setting(
+        10, types.integer(1, 1_000_000), "Sessions that guests of an address may begin in a minute."
+    )
+    handoff_keywords: tuple[str, ...] = setting(
+        ("转人工", "人工客服", "人工服务", "human agent", "real person"),
+        types.words,
+        "Words, separated by commas, with which a contact asks for a person.",
+        shown_default="转人工, 人工客服, 人工服务, human agent, real person",
+    )
+    auto_assign: bool = setting(
+        False,
+        types.boolean,
+        "Whether a conversation that wants a person goes to the one who is there and least busy; "
+        "else it waits until somebody takes it.",
+    )
     usage_retention_days: int | None = setting(
         None,
         types.optional(types.integer(1, 36_500)),

@@ -96,7 +96,9 @@ class RunningReply:
             if self._ended is None:
                 self._ended = ended_of(outcome, self._latency())
                 self._note_slow(outcome)
-                self._runtime.unsettled.settle(self._runtime, self.admitted.pending_id, self._ended)
+                self._runtime.unsettled.settle(
+                    self._runtime, self.admitted.pending_id, self._ended, self.wanted.keep
+                )
             return self._ended
 
     def _latency(self) -> int:

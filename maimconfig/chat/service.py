@@ -33,7 +33,7 @@ from maimconfig.chat.prompt import Message, section
 from maimconfig.chat.running import RunningReply, price
 from maimconfig.chat.settlement import Admitted
 from maimconfig.chat.streams import StreamName
-from maimconfig.chat.wanted import Answer, Caller, ChatAgent, Wanted
+from maimconfig.chat.wanted import Answer, Caller, ChatAgent, Ended, Wanted
 from maimconfig.db.session import Session
 from maimconfig.http.errors import (
     AgentNotActive,
@@ -192,7 +192,7 @@ def ask(
 def complete(
     runtime: Runtime,
     caller: Caller,
-    messages: Sequence[Message],
+    messages: Sequence[Message] | Callable[[Session, ChatAgent], Sequence[Message]],
     *,
     streamed: bool,
     max_tokens: int | None = None,
@@ -200,22 +200,30 @@ def complete(
     params: Mapping[str, Any] | None = None,
     user_id: str | None = None,
     request_id: str | None = None,
+    keep: Callable[[Session, str, Ended], None] | None = None,
     chance: Callable[[], float] = random.random,
 ) -> RunningReply:
     """Have an agent answer messages that the caller keeps itself; the persona is put in front.
 
     Args:
-        messages: as OpenAI's API has them; a content may be text or a list of parts.
+        messages: as OpenAI's API has them; a content may be text or a list of parts. Or what
+            recalls them, when the agent is known.
         max_tokens, temperature: in place of the agent's own.
         params: further parameters for the provider.
+        keep: see `Wanted.keep`.
         chance: see `ask`.
 
     Raises:
         TenantNotFound, AgentNotFound, TenantNotActive, AgentNotActive, MessageDropped,
         RateLimited, QuotaExceeded: as `ask` does.
     """
-    agent = runtime.read(lambda session: resolve(session, caller))
-    message = _last_said(messages)
+
+    def recall(session: Session) -> tuple[ChatAgent, Sequence[Message]]:
+        agent = resolve(session, caller)
+        return agent, messages(session, agent) if callable(messages) else messages
+
+    agent, said = runtime.read(recall)
+    message = _last_said(said)
     _refuse_dropped(agent, message)
     system = prompt.build(agent.config, (), message, group=False, chance=chance)[:-1]
     begun = begin(
@@ -223,7 +231,7 @@ def complete(
         Wanted(
             caller=caller,
             agent=agent,
-            prompt=[*system, *messages],
+            prompt=[*system, *said],
             message=message,
             max_tokens=max_tokens or agent.max_tokens,
             temperature=agent.temperature if temperature is None else temperature,
@@ -231,6 +239,7 @@ def complete(
             request_id=request_id,
             streamed=streamed,
             params=params or {},
+            keep=keep,
         ),
     )
     if isinstance(begun, Answer):
@@ -313,6 +322,12 @@ def _chat_agent(session: Session, agent: Agent, limits: quotas.Quotas) -> ChatAg
     )
 
 
+def context_size(agent: ChatAgent) -> int:
+    """How many messages of the past an agent is told."""
+    size: int | None = section(agent.config, "config_overrides", "chat").get("max_context_size")
+    return size or 18
+
+
 def _recalled(
     session: Session, caller: Caller, asked: Asked
 ) -> tuple[ChatAgent, Sequence[Message]]:
@@ -325,8 +340,7 @@ def _recalled(
     if asked.message_id is not None:
         earlier = streams.message_named(session, stream, asked.message_id)
         before = earlier.seq if earlier is not None else None
-    most = section(agent.config, "config_overrides", "chat").get("max_context_size") or 18
-    return agent, streams.last(session, stream, most, before)
+    return agent, streams.last(session, stream, context_size(agent), before)
 
 
 def _refuse_dropped(agent: ChatAgent, message: str) -> None:

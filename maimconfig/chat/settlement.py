@@ -7,7 +7,7 @@ happens. When a process dies in between, the row's expiry lets another settle in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -113,8 +113,16 @@ def admit(session: Session, wanted: Wanted, tokens: int, cost: Decimal) -> Admit
     return Admitted(pending.id, pending.reply_id, rate.headers if rate else {}, now)
 
 
-def settle(session: Session, pending_id: str, ended: Ended) -> bool:
+def settle(
+    session: Session,
+    pending_id: str,
+    ended: Ended,
+    keep: Callable[[Session, str, Ended], None] | None = None,
+) -> bool:
     """Write the usage row, keep what was produced, and correct the reservation: once.
+
+    Args:
+        keep: see `Wanted.keep`.
 
     Returns:
         whether this was the one; False when somebody else did it, or the tenant is gone.
@@ -131,6 +139,8 @@ def settle(session: Session, pending_id: str, ended: Ended) -> bool:
     session.expunge(pending)
     if stream is not None:
         _keep_reply(session, stream, pending, ended)
+    if keep is not None:
+        keep(session, pending.reply_id, ended)
     used = ended.tokens_in + ended.tokens_out
     quotas.settle(
         session,

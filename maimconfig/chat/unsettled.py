@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
 
 from maimconfig.chat.settlement import settle
 from maimconfig.chat.wanted import Ended
+from maimconfig.db.session import Session
 from maimconfig.http.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
+
+Keep = Callable[[Session, str, Ended], None]
 
 log = structlog.get_logger(__name__)
 
@@ -22,20 +26,26 @@ class Unsettled:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[str, Ended] = {}
+        self._waiting: dict[str, tuple[Ended, Keep | None]] = {}
 
-    def settle(self, runtime: Runtime, pending_id: str, ended: Ended) -> None:
-        """Settle a reply in a transaction of its own, now or as soon as the database is back."""
+    def settle(
+        self, runtime: Runtime, pending_id: str, ended: Ended, keep: Keep | None = None
+    ) -> None:
+        """Settle a reply in a transaction of its own, now or as soon as the database is back.
+
+        Args:
+            keep: see `Wanted.keep`.
+        """
         try:
-            runtime.write(lambda session: settle(session, pending_id, ended))
+            runtime.write(lambda session: settle(session, pending_id, ended, keep))
         except DatabaseUnavailable as error:
             log.warning("reply.not_settled", usage_id=pending_id, reason=str(error))
             with self._lock:
-                self._waiting[pending_id] = ended
+                self._waiting[pending_id] = ended, keep
 
     def settle_waiting(self, runtime: Runtime) -> None:
         """Settle what waits, unless the database is away still."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-        for pending_id, ended in waiting.items():
-            self.settle(runtime, pending_id, ended)
+        for pending_id, (ended, keep) in waiting.items():
+            self.settle(runtime, pending_id, ended, keep)

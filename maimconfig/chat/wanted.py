@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maimconfig.chat.prompt import Message
 from maimconfig.chat.quotas import Quotas
 from maimconfig.chat.streams import StreamName
 from maimconfig.providers.types import Target
+
+if TYPE_CHECKING:
+    from maimconfig.db.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Wanted:
         streamed: whether the reply is wanted as it comes.
         params: further parameters for the provider (top_p, stop, ...).
         metadata: for the answer.
+        keep: keeps the reply in place of a stream: called in the transaction that settles it, with
+            the reply's id and how it ended. It may be called again when the transaction is.
     """
 
     caller: Caller
@@ -80,6 +85,7 @@ class Wanted:
     streamed: bool = False
     params: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    keep: Callable[[Session, str, Ended], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

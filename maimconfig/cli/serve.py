@@ -89,12 +89,12 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
     except (StartError, CatalogueError) as error:
         raise ServeError(str(error)) from error
 
-    def drain() -> None:
-        runtime.draining = True
-
+    if "public" in planes:
+        # What a process that died owed is made by this one, before anybody asks it anything.
+        runtime.start()
     return Planes(
         apps={plane: create_app(plane, runtime).wsgi_app for plane in planes},
-        on_drain=drain,
+        on_drain=runtime.drain,
         close=runtime.close,
     )
 

@@ -1,13 +1,42 @@
-"""Messages come in here, whoever sends them: many of many conversations in one unit."""
+"""Messages come in here, whoever sends them: many of many conversations in one unit.
+
+All of them cost a handful of statements, in Core and without objects of the ORM: a gateway stores
+a thousand a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from sqlalchemy import bindparam, case, insert, select, tuple_, update
+
+from maimconfig import clock
+from maimconfig.conversations import handoff
+from maimconfig.conversations.messages import TABLE as MESSAGES
+from maimconfig.conversations.messages import shown
+from maimconfig.conversations.models import Conversation, OwedReply
+from maimconfig.conversations.service import CLOSED, tell
+from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
-from maimconfig.http.errors import AppError
+from maimconfig.http.errors import (
+    AppError,
+    ConversationNotFound,
+    ConversationTaken,
+    SessionClosed,
+    TransitionForbidden,
+)
+from maimconfig.sessions.models import OPEN_STATUSES, ChatSession
+from maimconfig.tenants import service as tenants
+
+# What a contact says with these wants an answer.
+_ANSWERED = frozenset({"text", "image", "file", "audio", "video"})
+
+_CONVERSATIONS: Any = Conversation.__table__
+_SESSIONS: Any = ChatSession.__table__
+_OWED: Any = OwedReply.__table__
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +72,13 @@ class Stored:
     """A stored message.
 
     Attributes:
-        message: as it is shown on the wire (`messages.shown`), with `position` beside.
-        repeated: it was stored before, under the same client_id.
+        message: as it is shown on the wire.
+        position: where it stands among all messages of its conversation.
+        repeated: it was stored before, under the same client_id, and this is the first one.
     """
 
     message: dict[str, Any]
+    position: int
     repeated: bool = False
 
 
@@ -59,7 +90,288 @@ def store_many(session: Session, incoming: Sequence[Incoming]) -> list[Stored | 
 
     Returns:
         for each what became of it: stored, or why not (ConversationNotFound, SessionClosed,
-        TransitionForbidden for a closed conversation, ConversationTaken, ClientIdReused). One
-        that is refused harms none of the others.
+        TransitionForbidden for a closed conversation, ConversationTaken). One that is refused
+        harms none of the others.
     """
-    raise NotImplementedError
+    batch = _Batch(session, incoming)
+    results = [batch.take(one) for one in incoming]
+    batch.write()
+    return results
+
+
+def store(session: Session, incoming: Incoming) -> Stored:
+    """Store one message.
+
+    Raises:
+        AppError: why not, see `store_many`.
+    """
+    (result,) = store_many(session, [incoming])
+    if isinstance(result, AppError):
+        raise result
+    return result
+
+
+class _Batch:
+    """Messages on their way: what is known before, and what is to be written."""
+
+    def __init__(self, session: Session, incoming: Sequence[Incoming]) -> None:
+        self._session = session
+        self._connection = session.connection()
+        self._now = clock.now()
+        self._conversations = _lock(session, incoming)
+        self._open = _open_sessions(session, incoming)
+        self._known = _known(session, incoming)
+        self._messages: list[dict[str, Any]] = []
+        self._owed: list[dict[str, Any]] = []
+        self._spoken_in: set[str] = set()
+        self._wants_person: list[str] = []
+        self._keywords = session.runtime.settings.handoff_keywords
+
+    def take(self, one: Incoming) -> Stored | AppError:
+        """Number a message, or say why it isn't stored."""
+        conversation = self._conversations.get(one.conversation_id)
+        if conversation is None or conversation["tenant_id"] != one.tenant_id:
+            return ConversationNotFound()
+        key = (one.conversation_id, one.sender_id, one.client_id)
+        if one.client_id is not None and (known := self._known.get(key)) is not None:
+            return Stored(known.message, known.position, repeated=True)
+        refused = self._refusal(one, conversation)
+        if refused is not None:
+            return refused
+        stored = self._number(one, conversation)
+        if one.client_id is not None:
+            self._known[key] = stored
+        return stored
+
+    def write(self) -> None:
+        """Write what was taken."""
+        if not self._messages:
+            return
+        execute = self._connection.execute
+        execute(insert(MESSAGES), self._messages)
+        execute(_UPDATE, [_changed(one) for one in self._conversations.values() if one["moved"]])
+        if self._spoken_in:
+            execute(*_spoken(self._session, self._spoken_in, self._now))
+        if self._owed:
+            execute(insert(_OWED), self._owed)
+            self._session.when_committed(self._session.runtime.answering.wake)
+        for conversation_id in self._wants_person:
+            self._hand_off(conversation_id)
+        for one in self._conversations.values():
+            if one["moved"]:
+                tell(self._session, one["id"])
+
+    def _refusal(self, one: Incoming, conversation: dict[str, Any]) -> AppError | None:
+        if conversation["status"] == "closed":
+            return TransitionForbidden(CLOSED)
+        if one.session_id is not None and one.session_id not in self._open:
+            return SessionClosed()
+        if one.sender_type == "agent" and not one.is_private:
+            return self._as_its_person(conversation, one.sender_id or "")
+        return None
+
+    def _as_its_person(self, conversation: dict[str, Any], user_id: str) -> AppError | None:
+        """Who answers in a conversation that nobody has takes it over."""
+        if conversation["assignee_id"] == user_id:
+            return None
+        row = self._row(conversation["id"])
+        try:
+            handoff.take_over(self._session, row, user_id)
+        except ConversationTaken as error:
+            return error
+        self._session.flush()
+        for name in ("assignee_id", "current_agent_type", "status"):
+            conversation[name] = getattr(row, name)
+        return None
+
+    def _number(self, one: Incoming, conversation: dict[str, Any]) -> Stored:
+        seq = None
+        if not one.is_private:
+            seq = conversation["next_seq"]
+            conversation["next_seq"] = seq + 1
+        position = conversation["next_position"]
+        conversation["next_position"] = position + 1
+        conversation["moved"] = True
+        conversation["last_activity_at"] = self._now
+        row = {
+            "id": one.id or new_id("msg"),
+            "tenant_id": one.tenant_id,
+            "conversation_id": one.conversation_id,
+            "position": position,
+            "seq": seq,
+            "session_id": one.session_id,
+            "sender_type": one.sender_type,
+            "sender_id": one.sender_id,
+            "content": one.content,
+            "message_type": one.message_type,
+            "metadata": one.metadata,
+            "is_private": one.is_private,
+            "client_id": one.client_id,
+            "reply_to": one.reply_to,
+            "state": one.state,
+            "rating": None,
+            "created_at": self._now,
+        }
+        self._messages.append(row)
+        if seq is not None:
+            _count[one.sender_type](conversation, seq, self._now)
+        if one.sender_type == "contact":
+            self._hear(one, conversation, row)
+        return Stored(shown(row), position)
+
+    def _hear(self, one: Incoming, conversation: dict[str, Any], row: dict[str, Any]) -> None:
+        """What a contact's message brings about."""
+        if conversation["status"] == "resolved":
+            conversation["status"] = "open"
+            conversation["resolved_at"] = None
+        if one.session_id is not None:
+            self._spoken_in.add(one.session_id)
+        if conversation["current_agent_type"] != "ai" or one.message_type not in _ANSWERED:
+            return
+        if handoff.asks_for_person(one.content, self._keywords):
+            self._wants_person.append(one.conversation_id)
+            return
+        self._owed.append(
+            {
+                "id": new_id("owed"),
+                "tenant_id": one.tenant_id,
+                "conversation_id": one.conversation_id,
+                "message_id": row["id"],
+                "session_id": one.session_id,
+                "position": row["position"],
+                "lease_owner": None,
+                "leased_until": self._now,
+                "attempts": 0,
+                "created_at": self._now,
+            }
+        )
+
+    def _hand_off(self, conversation_id: str) -> None:
+        row = self._row(conversation_id)
+        if row.current_agent_type == "ai":  # not handed off by an earlier message of this batch
+            handoff.to_person(self._session, row, "keyword")
+            self._session.flush()
+
+    def _row(self, conversation_id: str) -> Conversation:
+        """The conversation, which is locked, as an object of the ORM; few messages need it."""
+        return self._session.get_one(Conversation, conversation_id, populate_existing=True)
+
+
+def _lock(session: Session, incoming: Sequence[Incoming]) -> dict[str, dict[str, Any]]:
+    """The conversations, which nobody else may touch until the end of the unit."""
+    ids = sorted({one.conversation_id for one in incoming})
+    for tenant_id in sorted({one.tenant_id for one in incoming}):
+        tenants.hold(session, tenant_id)
+    found = select(*_READ).where(_CONVERSATIONS.c.id.in_(ids)).order_by(_CONVERSATIONS.c.id)
+    rows = session.connection().execute(found.with_for_update()).mappings()
+    return {row["id"]: {**row, "moved": False} for row in rows}
+
+
+def _open_sessions(session: Session, incoming: Sequence[Incoming]) -> set[str]:
+    ids = sorted({one.session_id for one in incoming if one.session_id is not None})
+    if not ids:
+        return set()
+    found = select(_SESSIONS.c.id).where(
+        _SESSIONS.c.id.in_(ids), _SESSIONS.c.status.in_(OPEN_STATUSES)
+    )
+    return set(session.connection().execute(found).scalars())
+
+
+def _known(session: Session, incoming: Sequence[Incoming]) -> dict[tuple[Any, ...], Stored]:
+    """The messages that were stored before, by conversation, sender and client_id."""
+    keys = {
+        (one.conversation_id, one.sender_id, one.client_id)
+        for one in incoming
+        if one.client_id is not None
+    }
+    if not keys:
+        return {}
+    columns = (MESSAGES.c.conversation_id, MESSAGES.c.sender_id, MESSAGES.c.client_id)
+    found = select(MESSAGES).where(tuple_(*columns).in_(sorted(keys)))
+    return {
+        (row["conversation_id"], row["sender_id"], row["client_id"]): Stored(
+            shown(row), row["position"]
+        )
+        for row in session.connection().execute(found).mappings()
+    }
+
+
+def _count_contact(conversation: dict[str, Any], seq: int, _now: datetime) -> None:
+    # Who writes has read what was there.
+    conversation["unread_staff"] += 1
+    conversation["unread_contact"] = 0
+    conversation["contact_read_seq"] = seq
+
+
+def _count_agent(conversation: dict[str, Any], seq: int, now: datetime) -> None:
+    conversation["unread_contact"] += 1
+    conversation["unread_staff"] = 0
+    conversation["staff_read_seq"] = seq
+    conversation["handled_by_human"] = True
+    conversation["first_reply_at"] = conversation["first_reply_at"] or now
+
+
+def _count_ai(conversation: dict[str, Any], _seq: int, now: datetime) -> None:
+    conversation["unread_contact"] += 1
+    conversation["handled_by_ai"] = True
+    conversation["first_reply_at"] = conversation["first_reply_at"] or now
+
+
+def _count_system(_conversation: dict[str, Any], _seq: int, _now: datetime) -> None:
+    """Nobody has to read it."""
+
+
+_count = {
+    "contact": _count_contact,
+    "agent": _count_agent,
+    "ai": _count_ai,
+    "system": _count_system,
+}
+
+# What messages change of a conversation.
+_MOVED = (
+    "status", "next_seq", "next_position", "first_reply_at", "last_activity_at", "resolved_at",
+    "unread_staff", "unread_contact", "contact_read_seq", "staff_read_seq", "handled_by_ai",
+    "handled_by_human",
+)  # fmt: skip
+_READ = [
+    _CONVERSATIONS.c[name]
+    for name in ("id", "tenant_id", "current_agent_type", "assignee_id", *_MOVED)
+]
+_UPDATE = (
+    update(_CONVERSATIONS)
+    .where(_CONVERSATIONS.c.id == bindparam("moved_id"))
+    .values(
+        {name: bindparam(name) for name in _MOVED},
+    )
+    .values(
+        revision=_CONVERSATIONS.c.revision + 1,
+        updated_at=bindparam("last_activity_at"),
+    )
+)
+
+
+def _changed(conversation: dict[str, Any]) -> dict[str, Any]:
+    return {"moved_id": conversation["id"], **{name: conversation[name] for name in _MOVED}}
+
+
+def _spoken(session: Session, session_ids: set[str], now: datetime) -> tuple[Any, dict[str, Any]]:
+    """Sessions in which the contact spoke: they are active, from now on."""
+    idle = timedelta(minutes=session.runtime.settings.session_idle_minutes)
+    was_idle = _SESSIONS.c.status == "idle"
+    # MySQL shows later assignments what earlier ones wrote: `status`, which the others read,
+    # comes last.
+    spoken = (
+        update(_SESSIONS)
+        .where(_SESSIONS.c.id.in_(bindparam("ids", expanding=True)))
+        .ordered_values(
+            (_SESSIONS.c.due_at, case((was_idle, now + idle), else_=_SESSIONS.c.due_at)),
+            (
+                _SESSIONS.c.revision,
+                case((was_idle, _SESSIONS.c.revision + 1), else_=_SESSIONS.c.revision),
+            ),
+            (_SESSIONS.c.last_activity_at, now),
+            (_SESSIONS.c.status, "active"),
+        )
+    )
+    return spoken, {"ids": sorted(session_ids)}

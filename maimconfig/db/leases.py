@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import secrets
+import socket
 from datetime import datetime, timedelta
 
 from sqlalchemy import String, or_, select, update
@@ -30,6 +34,16 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     owner: Mapped[str] = mapped_column(String(100))
     until: Mapped[datetime] = mapped_column()
+
+
+@functools.cache
+def _name_of(pid: int) -> str:
+    return f"{socket.gethostname()[:60]}:{pid}:{secrets.token_hex(4)}"
+
+
+def this_process() -> str:
+    """A name that no other process has, nor this one after a fork."""
+    return _name_of(os.getpid())
 
 
 def take(session: Session, name: str, owner: str, lasts: timedelta) -> bool:

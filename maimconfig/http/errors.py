@@ -49,7 +49,6 @@
     │   ├── TransitionForbidden        409  CHAT_005
     │   ├── ConversationTaken          409  CHAT_005
     │   ├── SessionClosed              409  CHAT_005
-    │   ├── ClientIdReused             409  CHAT_005
     │   └── TooManySessions            409  CHAT_006
     ├── MethodNotAllowed               405  METHOD_NOT_ALLOWED
     ├── PreconditionFailed             412  PRECONDITION_001
@@ -325,11 +324,6 @@ class ConversationTaken(Conflict):
 class SessionClosed(Conflict):
     code = "CHAT_005"
     text = Text("会话已结束，请新建会话", "The session has ended; begin a new one")
-
-
-class ClientIdReused(Conflict):
-    code = "CHAT_005"
-    text = Text("client_id 已用于另一条消息", "client_id was used before for another message")
 
 
 class TooManySessions(Conflict):

@@ -1,4 +1,4 @@
-"""Access tokens (JWT) and refresh tokens, both under the master secret."""
+"""Access tokens (JWT), refresh tokens and chat sessions' tokens, all under the master secret."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ _REFRESH = re.compile(
     rf"mmr_(?P<session_id>{_SESSION_ID.pattern})"
     r"\.(?P<generation>[0-9]{1,9})\.(?P<key_id>[0-9a-f]{8})\.(?P<mac>[0-9a-f]{64})"
 )
+_CHAT = re.compile(
+    r"mms_(?P<session_id>sess_[a-z0-9]{1,44})\.(?P<key_id>[0-9a-f]{8})\.(?P<mac>[0-9a-f]{64})"
+)
+CHAT_PREFIX = "mms_"
 
 
 class Access(NamedTuple):
@@ -119,6 +123,44 @@ def is_genuine(vault: Vault, refresh: Refresh, nonce: str) -> bool:
         return False
     expected = _mac(key, refresh.session_id, refresh.generation, nonce)
     return hmac.compare_digest(expected, refresh.mac)
+
+
+class ChatToken(NamedTuple):
+    """The parts of a chat session's token."""
+
+    session_id: str
+    key_id: str
+    mac: str
+
+
+def make_chat_token(vault: Vault, session_id: str, nonce: str) -> str:
+    """The token of a chat session, good for it alone and for as long as it is there."""
+    vault.reload()
+    key = vault.current
+    return f"{CHAT_PREFIX}{session_id}.{key.id}.{_chat_mac(key, session_id, nonce)}"
+
+
+def parse_chat_token(token: str) -> ChatToken:
+    """The parts of a chat session's token, not yet proven.
+
+    Raises:
+        TokenInvalid: it isn't one.
+    """
+    found = _CHAT.fullmatch(token)
+    if found is None:
+        raise TokenInvalid
+    return ChatToken(found[1], found[2], found[3])
+
+
+def is_genuine_chat_token(vault: Vault, sent: ChatToken, nonce: str) -> bool:
+    """Whether a chat session's token was made here, for the session with this nonce."""
+    key = vault.key(sent.key_id)
+    return key is not None and hmac.compare_digest(_chat_mac(key, sent.session_id, nonce), sent.mac)
+
+
+def _chat_mac(key: MasterKey, session_id: str, nonce: str) -> str:
+    text = f"{session_id}.{nonce}"
+    return hmac.digest(key.chatting, text.encode(), hashlib.sha256).hex()
 
 
 def _mac(key: MasterKey, session_id: str, generation: int, nonce: str) -> str:

@@ -38,6 +38,7 @@ class MasterKey:
     hashing: bytes = field(repr=False)
     signing: bytes = field(repr=False)
     refreshing: bytes = field(repr=False)
+    chatting: bytes = field(repr=False)
     cipher: AESGCM = field(repr=False)
 
     @classmethod
@@ -48,6 +49,7 @@ class MasterKey:
             hashing=_derive(secret, b"maimconfig api key hash", 32),
             signing=_derive(secret, b"maimconfig access token", 32),
             refreshing=_derive(secret, b"maimconfig refresh token", 32),
+            chatting=_derive(secret, b"maimconfig chat session token", 32),
             cipher=AESGCM(_derive(secret, b"maimconfig encryption", 32)),
         )
 
