@@ -1,7 +1,8 @@
-"""What a process does beside its requests: writing counts, ending sessions, and tidying up."""
+"""What a process does beside its requests: writing counts, what is due by the clock, tidying up."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from maimconfig import clock
+from maimconfig.db.types import stored_moment
 from maimconfig.http.errors import DatabaseUnavailable
 from maimconfig.key_checks.counting import FLUSH_SECONDS
 
@@ -87,6 +90,7 @@ class Background:
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
             self._expire_sessions()
+            self._tell()
 
     def _expire_sessions(self) -> None:
         from maimconfig.sessions.expiry import expire_due
@@ -95,6 +99,17 @@ class Background:
             expire_due(self._runtime)
         except DatabaseUnavailable as error:
             log.warning("sessions.not_expired", reason=str(error))
+
+    def _tell(self) -> None:
+        """Find what webhooks are to be told, and have what is due sent."""
+        from maimconfig.activity import service as activity
+
+        # Away, the database is asked again in a moment; requests tell of it in the log.
+        with contextlib.suppress(DatabaseUnavailable):
+            now = stored_moment(clock.now())
+            if self._runtime.database.find(activity.ANY_EXPIRED, now=now) is not None:
+                self._runtime.write(activity.tell_offline)
+            self._runtime.webhooks.look()
 
     def _tidy(self) -> None:
         from maimconfig.api_keys.service import forget_retired

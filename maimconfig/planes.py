@@ -104,6 +104,8 @@ MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.plugins.user_routes:blp", {"public": LOGIN}),
     Mount("maimconfig.system.user_routes:blp", _LOGIN),
     Mount("maimconfig.widget.routes:blp", {"public": OPEN}, is_api=False),
+    Mount("maimconfig.webhooks.routes:blp", _INTERNAL),
+    Mount("maimconfig.webhooks.user_routes:blp", _LOGIN),
     Mount(
         "maimconfig.users.admin_routes:blp",
         _LOGIN,

@@ -1,4 +1,4 @@
-"""What is deleted for its age: usage records, chat messages, the audit log.
+"""What is deleted for its age: usage records, chat messages, the audit log, webhook deliveries.
 
 Each batch is a unit of work of its own and small, so that nobody waits for it.
 """
@@ -16,6 +16,7 @@ from maimconfig.audit.models import AuditLog
 from maimconfig.chat.models import ChatMessage, ChatStream
 from maimconfig.db.session import Session
 from maimconfig.usage.models import UsageRecord
+from maimconfig.webhooks.models import Delivery
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
@@ -42,6 +43,7 @@ def batches(runtime: Runtime, at_most: int = MAX_BATCHES) -> Iterator[int]:
         (settings.usage_retention_days, prune_usage),
         (settings.chat_retention_days, prune_chat),
         (settings.audit_retention_days, prune_audit),
+        (settings.webhook_retention_days, prune_deliveries),
     )
     for days, prune in kept:
         if days is not None:
@@ -56,6 +58,11 @@ def prune_usage(session: Session, before: datetime) -> int:
 def prune_audit(session: Session, before: datetime) -> int:
     """Delete a batch of the audit entries that are older than a moment; how many there were."""
     return _prune(session, AuditLog, AuditLog.created_at, before)
+
+
+def prune_deliveries(session: Session, before: datetime) -> int:
+    """Delete a batch of the webhook deliveries that were settled before a moment; how many."""
+    return _prune(session, Delivery, Delivery.settled_at, before)
 
 
 def prune_chat(session: Session, before: datetime) -> int:

@@ -18,6 +18,7 @@ from maimconfig.realtime.bus import open_bus
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
+from maimconfig.webhooks.delivery import Sender
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ class Runtime:
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
         providers: replies of the AI providers.
+        webhooks: sends what webhooks are told.
         bus: tells events to who listens.
         answering: makes the replies that conversations are owed.
     """
@@ -73,6 +75,7 @@ class Runtime:
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
         self.bus = open_bus(self.settings.redis_url)
+        self.webhooks = Sender(self)
         self.answering = Answering(self)
 
     @classmethod
@@ -130,6 +133,7 @@ class Runtime:
         """End the replies under way, write what is only in memory and close the database."""
         self.answering.close()
         self.providers.close()
+        self.webhooks.close()
         self.background.close()
         self.bus.close()
         self.database.dispose()

@@ -237,6 +237,12 @@ class Settings:
         "Days after which entries of the audit log are deleted.",
         shown_default="kept",
     )
+    webhook_retention_days: int | None = setting(
+        30,
+        types.optional(types.integer(1, 36_500)),
+        "Days after which deliveries to webhooks are deleted that succeeded or were given up; "
+        "empty keeps them.",
+    )
     access_token_minutes: int = setting(
         30, types.integer(1, 24 * 60), "How long an access token lasts, in minutes."
     )
@@ -329,7 +335,7 @@ class Settings:
         (),
         types.allowed,
         "Addresses, networks or host names, separated by commas and each with or without `:port`, "
-        "that base URLs of tenants may lead to although they aren't public.",
+        "that base URLs and webhooks of tenants may lead to although they aren't public.",
         shown_default="none",
     )
     log_level: str = setting(

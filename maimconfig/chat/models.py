@@ -119,7 +119,12 @@ class PendingReply(Base):
 
 
 class MonthlyUse(Base):
-    """What the chats of a tenant have used in a month (UTC), reservations included."""
+    """What the chats of a tenant have used in a month (UTC), reservations included.
+
+    Attributes:
+        tokens_exceeded_at, cost_exceeded_at: when a chat was first refused for its quota, which
+            webhooks were told of then.
+    """
 
     __tablename__ = "chat_monthly_use"
     __table_args__ = MYSQL_TABLE
@@ -130,3 +135,5 @@ class MonthlyUse(Base):
     month: Mapped[str] = mapped_column(String(7), primary_key=True)
     tokens: Mapped[int] = mapped_column(BigInteger, default=0)
     cost: Mapped[Decimal] = mapped_column(Money, default=Decimal(0))
+    tokens_exceeded_at: Mapped[datetime | None] = mapped_column()
+    cost_exceeded_at: Mapped[datetime | None] = mapped_column()

@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import ceil
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.dialects import mysql, sqlite
 
 from maimconfig import clock
@@ -24,6 +24,7 @@ from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.service import RateVerdict
 from maimconfig.tenants import service as tenants
 from maimconfig.tenants.models import Tenant
+from maimconfig.webhooks import service as webhooks
 
 MINUTE = timedelta(minutes=1)
 
@@ -96,6 +97,35 @@ def settle(session: Session, tenant_id: str, month: str, *, tokens: int, cost: D
     session.execute(corrected.where(_is(tenant_id, month)), execution_options=_UNSYNCHRONIZED)
 
 
+def tell_exceeded(session: Session, tenant_id: str, quota: str) -> None:
+    """Tell webhooks that a quota of this month is used up, once however many chats are refused.
+
+    The refusal itself leaves nothing behind, for its transaction is undone.
+
+    Args:
+        quota: tokens_per_month or cost_per_month.
+
+    Raises:
+        TenantNotFound: the tenant is gone by now.
+    """
+    tenant = tenants.get(session, tenant_id, hold=True)
+    month = month_of(clock.now())
+    _make_month(session, tenant_id, month)
+    told = _TOLD[quota]
+    first = update(MonthlyUse).where(_is(tenant_id, month), told.is_(None))
+    result = session.execute(first.values({told: clock.now()}), execution_options=_UNSYNCHRONIZED)
+    if result.rowcount == 1:  # type: ignore[attr-defined]
+        limit = getattr(of(session, tenant), quota)
+        data = {"quota": quota, "month": month, "limit": None if limit is None else float(limit)}
+        webhooks.emit(session, tenant_id, "quota.exceeded", data)
+
+
+# By quota, when webhooks were told that it is used up.
+_TOLD: dict[str, Any] = {
+    "tokens_per_month": MonthlyUse.tokens_exceeded_at,
+    "cost_per_month": MonthlyUse.cost_exceeded_at,
+}
+
 _UNSYNCHRONIZED: Any = {"synchronize_session": False}
 
 
@@ -133,13 +163,16 @@ def _make_month(session: Session, tenant_id: str, month: str) -> None:
 def _exceeded(
     session: Session, tenant_id: str, month: str, quotas: Quotas, tokens: int
 ) -> QuotaExceeded:
-    used = session.scalar(select(MonthlyUse.tokens).where(_is(tenant_id, month))) or 0
+    use = session.get_one(MonthlyUse, (tenant_id, month), populate_existing=True)
     limit = quotas.tokens_per_month
-    if limit is not None and used + tokens > limit:
-        reason = f"tokens_per_month: {limit}"
-    else:
-        reason = f"cost_per_month: {quotas.cost_per_month}"
-    return QuotaExceeded(reason, retry_after=_until_next_month(clock.now()))
+    exceeds_tokens = limit is not None and use.tokens + tokens > limit
+    quota = "tokens_per_month" if exceeds_tokens else "cost_per_month"
+    return QuotaExceeded(
+        f"{quota}: {getattr(quotas, quota)}",
+        quota=quota,
+        is_news=getattr(use, _TOLD[quota].key) is None,
+        retry_after=_until_next_month(clock.now()),
+    )
 
 
 def _until_next_month(now: datetime) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from maimconfig.agents import config_service
@@ -30,6 +31,7 @@ from maimconfig.chat import (
 )
 from maimconfig.chat.prompt import Message, section
 from maimconfig.chat.running import RunningReply, price
+from maimconfig.chat.settlement import Admitted
 from maimconfig.chat.streams import StreamName
 from maimconfig.chat.wanted import Answer, Caller, ChatAgent, Ended, Wanted
 from maimconfig.db.session import Session
@@ -38,6 +40,7 @@ from maimconfig.http.errors import (
     AgentNotFound,
     Invalid,
     MessageDropped,
+    QuotaExceeded,
     TenantNotActive,
     TokenInvalid,
 )
@@ -257,9 +260,7 @@ def begin(runtime: Runtime, wanted: Wanted) -> RunningReply | Answer:
     tokens_in = asking.estimate(wanted.prompt)
     tokens = tokens_in + wanted.max_tokens
     costs = [price(target, tokens_in, wanted.max_tokens) for target in wanted.agent.targets]
-    admitted = runtime.write(
-        lambda session: settlement.admit(session, wanted, tokens, max(costs, default=_FREE))
-    )
+    admitted = _admit(runtime, wanted, tokens, max(costs, default=_FREE))
     if isinstance(admitted, Answer):
         return admitted
     try:
@@ -269,6 +270,16 @@ def begin(runtime: Runtime, wanted: Wanted) -> RunningReply | Answer:
         runtime.unsettled.settle(runtime, admitted.pending_id, ended)
         raise
     return RunningReply(runtime, wanted, admitted, reply)
+
+
+def _admit(runtime: Runtime, wanted: Wanted, tokens: int, cost: Decimal) -> Admitted | Answer:
+    try:
+        return runtime.write(lambda session: settlement.admit(session, wanted, tokens, cost))
+    except QuotaExceeded as refused:
+        if refused.is_news:
+            tenant_id, quota = wanted.agent.tenant_id, refused.quota
+            runtime.write(lambda session: quotas.tell_exceeded(session, tenant_id, quota))
+        raise
 
 
 def resolve(session: Session, caller: Caller) -> ChatAgent:

@@ -20,6 +20,7 @@ _MODULES = (
     "maimconfig.audit.models",
     "maimconfig.users.models",
     "maimconfig.chat.models",
+    "maimconfig.webhooks.models",
     "maimconfig.db.leases",
     "maimconfig.contacts.models",
     "maimconfig.conversations.models",

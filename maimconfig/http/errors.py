@@ -29,6 +29,8 @@
     │   ├── VersionNotFound            404  AGENT_001
     │   ├── UserNotFound               404  USER_001
     │   ├── PluginSettingNotFound      404  NOT_FOUND
+    │   ├── WebhookNotFound            404  WEBHOOK_001
+    │   ├── DeliveryNotFound           404  WEBHOOK_002
     │   ├── ChatSessionNotFound        404  CHAT_001
     │   ├── ConversationNotFound       404  CHAT_001
     │   ├── ChatMessageNotFound        404  NOT_FOUND
@@ -42,6 +44,7 @@
     │   ├── TemplateInUse              409  TEMPLATE_003
     │   ├── UserTaken                  409  USER_002
     │   ├── LastAdmin                  409  USER_003
+    │   ├── WebhookInactive            409  WEBHOOK_003
     │   ├── StillAnswering             409  CHAT_005
     │   ├── TransitionForbidden        409  CHAT_005
     │   ├── ConversationTaken          409  CHAT_005
@@ -233,6 +236,14 @@ class PluginSettingNotFound(NotFound):
     text = Text("插件配置不存在", "Plugin setting unknown")
 
 
+class WebhookNotFound(NotFound):
+    code, text = "WEBHOOK_001", Text("Webhook不存在", "Webhook unknown")
+
+
+class DeliveryNotFound(NotFound):
+    code, text = "WEBHOOK_002", Text("投递记录不存在", "Delivery unknown")
+
+
 class ChatSessionNotFound(NotFound):
     code, text = "CHAT_001", Text("会话不存在", "Session unknown")
 
@@ -287,6 +298,10 @@ class UserTaken(Conflict):
 
 class LastAdmin(Conflict):
     code, text = "USER_003", Text("必须保留最后一个管理员", "The last admin must stay")
+
+
+class WebhookInactive(Conflict):
+    code, text = "WEBHOOK_003", Text("Webhook已停用", "Webhook is switched off")
 
 
 class StillAnswering(Conflict):
@@ -373,7 +388,18 @@ class RateLimited(AppError):
 
 
 class QuotaExceeded(RateLimited):
+    """
+    Attributes:
+        quota: which one, such as tokens_per_month.
+        is_news: nobody has been told of it yet.
+    """
+
     code, text = "QUOTA_001", Text("本期配额已用完", "Quota of the period used up")
+
+    def __init__(self, reason: str | None = None, *, quota: str, is_news: bool, **kwargs: Any):
+        super().__init__(reason, **kwargs)
+        self.quota = quota
+        self.is_news = is_news
 
 
 class NotModified(Exception):

@@ -17,6 +17,8 @@ from maimconfig.db.session import Session
 from maimconfig.http.idempotency import IdempotentAnswer
 from maimconfig.runtime import Runtime
 from maimconfig.templates.models import AgentTemplate
+from maimconfig.webhooks import service as webhooks
+from maimconfig.webhooks.models import Webhook
 
 BATCH = 200
 
@@ -29,7 +31,7 @@ def move_all(runtime: Runtime) -> int:
     Returns:
         how many values were moved.
     """
-    moved = _move_keys(runtime)
+    moved = _move_keys(runtime) + _move_webhooks(runtime)
     for model in (Agent, AgentTemplate, AgentConfigVersion):
         moved += _move_configs(runtime, model)
     runtime.write(_finish)
@@ -62,6 +64,23 @@ def _move_key(session: Session, key_id: str) -> int:
             .values(sealed_secret=again, updated_at=ApiKey.updated_at)
         )
     return moved
+
+
+def _move_webhooks(runtime: Runtime) -> int:
+    ids = runtime.read(lambda session: session.scalars(select(Webhook.id)).all())
+
+    def move(session: Session, webhook_id: str) -> int:
+        vault, context = session.runtime.vault, webhooks.context_of(webhook_id)
+        chosen = Webhook.id == webhook_id
+        sealed = session.scalar(select(Webhook.sealed_secret).where(chosen).with_for_update())
+        if sealed is None or vault.is_current(sealed):
+            return 0
+        again = vault.encrypt(vault.decrypt(sealed, context), context)
+        values = {"sealed_secret": again, "updated_at": Webhook.updated_at}
+        session.execute(update(Webhook).where(chosen).values(values))
+        return 1
+
+    return _in_batches(runtime, ids, move)
 
 
 def _move_configs(runtime: Runtime, model: Any) -> int:

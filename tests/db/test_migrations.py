@@ -159,6 +159,11 @@ _OF_THE_TENANT = {
     "created_at, updated_at) VALUES ('contact_1', 'tenant_1', 'x', 0, 'x', '{}', 1, '2026-01-01', "
     "'2026-01-01')",
     "staff_tenants": "(user_id, tenant_id) VALUES ('user_1', 'tenant_1')",
+    "webhooks": "(id, tenant_id, url, events, sealed_secret, is_active, revision, created_at, "
+    "updated_at) VALUES ('webhook_1', 'tenant_1', 'x', '[]', 'x', 1, 1, '2026-01-01', "
+    "'2026-01-01')",
+    "webhook_deliveries": "(id, tenant_id, webhook_id, event, body, status, attempts, created_at) "
+    "VALUES ('delivery_1', 'tenant_1', 'webhook_1', 'x', '{}', 'pending', 0, '2026-01-01')",
     "usage_records": "(id, tenant_id, action, tokens_in, tokens_out, cost, is_error, details, "
     "moment, day, hour) VALUES ('usage_1', 'tenant_1', 'x', 0, 0, 0, 0, '{}', '2026-01-01', "
     "'2026-01-01', '2026-01-01T00')",
