@@ -6,6 +6,7 @@ from flask import Flask
 
 from maimconfig.http.access import init_access
 from maimconfig.http.application import Application
+from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.browsers import init_browser_headers
 from maimconfig.http.context import init_context
 from maimconfig.http.error_handlers import init_error_handlers
@@ -30,6 +31,11 @@ def create_app(plane: Plane, runtime: Runtime | None = None) -> Flask:
     init_error_handlers(app)
     api = init_openapi(app, plane)
     for mount in mounts_of(plane):
-        (api if mount.is_api else app).register_blueprint(mount.blueprint())
+        blueprint = mount.blueprint()
+        # Pages aren't documented.
+        if isinstance(blueprint, Blueprint):
+            api.register_blueprint(blueprint)
+        else:
+            app.register_blueprint(blueprint)
     init_access(app, plane, runtime.settings.internal_token)
     return app
