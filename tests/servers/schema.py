@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -66,5 +68,5 @@ def _of_tests(table: Table) -> ColumnElement[bool]:
     return table.c.is_builtin == 0 if table.name == "agent_templates" else true()
 
 
-def _name_if_filled(table: Table) -> Select[tuple[str]]:
+def _name_if_filled(table: Table) -> Select[Any]:
     return select(literal(table.name)).where(select(table).where(_of_tests(table)).exists())
