@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 
 from maimconfig import logs
 from maimconfig.app import create_app
 from maimconfig.planes import PLANES, Plane
 from maimconfig.runtime import Runtime
+from maimconfig.security import passwords
 from maimconfig.setting_types import database_url
 from maimconfig.settings import Settings, load_settings
 from tests.api import Api
@@ -45,6 +47,27 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
     opened.webhooks.close()
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _password_cost() -> Iterator[tuple[PasswordHasher, str]]:
+    """Passwords cost 1 ms in this process, not 66: most tests only need somebody to be there."""
+    true = passwords._HASHER, passwords._NOBODYS
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", cheap)
+        patch.setattr(passwords, "_NOBODYS", cheap.hash("nobody's"))
+        yield true
+
+
+@pytest.fixture
+def true_password_cost(
+    _password_cost: tuple[PasswordHasher, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passwords cost what they do in a service: for tests of that cost, or of what it races."""
+    hasher, nobodys = _password_cost
+    monkeypatch.setattr(passwords, "_HASHER", hasher)
+    monkeypatch.setattr(passwords, "_NOBODYS", nobodys)
 
 
 @pytest.fixture(scope="session")

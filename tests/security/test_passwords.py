@@ -19,6 +19,8 @@ from tests.api import Api
 from tests.factories import users
 from tests.factories.users import AUTH, PASSWORD
 
+pytestmark = pytest.mark.usefixtures("true_password_cost")
+
 WAIT_SECONDS = 30
 
 

@@ -56,12 +56,14 @@ def main() -> int:
     """Supervise two of them."""
     logging.basicConfig(level=logging.INFO)
     vars(supervisor)["fork"] = fork_sometimes
+    # Seconds; short only where a test waits for them to be over, for a machine may be busy.
+    drain, start = options.get("drain", 60), options.get("start", 60)
     mayflies = supervisor.Supervisor(
         live,
         2,
         on_ready=lambda: print("{}", flush=True),  # noqa: T201
         on_stop=lambda: None,
-        patience=supervisor.Patience(drain=2, start=1, pause=0.3, grown=0.5, tries=5),
+        patience=supervisor.Patience(drain=drain, start=start, pause=0.3, grown=0.5, tries=5),
     )
     try:
         return mayflies.run()

@@ -47,7 +47,7 @@ def test_failing_newcomer(start: Start) -> None:
 
 def test_hanging_newcomer(start: Start) -> None:
     """A newcomer that isn't ready in time is killed, and the old ones stay."""
-    toy = start(script="mayfly.py", mode="newcomers hang")
+    toy = start(script="mayfly.py", mode="newcomers hang", start=1)
     eventually(lambda: len(toy.notes("born")) == 2)
     before = eventually(lambda: len(toy.workers()) == 2 and toy.workers())
     toy.signal(signal.SIGHUP)
@@ -93,7 +93,7 @@ def test_bad_end(start: Start) -> None:
 
 def test_stubborn_worker(start: Start) -> None:
     """A worker that is stopped (SIGSTOP) and so can't drain is killed in the end."""
-    toy = start(script="mayfly.py", mode="live")
+    toy = start(script="mayfly.py", mode="live", drain=2)
     workers = eventually(lambda: len(toy.workers()) == 2 and toy.workers())
     os.kill(min(workers), signal.SIGSTOP)
     eventually(lambda: state(min(workers)) == "T")

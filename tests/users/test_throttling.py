@@ -15,6 +15,8 @@ from tests.factories import users
 from tests.factories.users import AUTH, PASSWORD
 from tests.parallel import at_once, post, statuses
 
+pytestmark = pytest.mark.usefixtures("true_password_cost")
+
 URL = f"{AUTH}/login"
 LIMIT = 5
 
