@@ -25,11 +25,13 @@ class Access:
     Attributes:
         kind: `network` is nothing but being on the trusted network (and the internal token
             where one is set), `open` is nothing, `login` is an access token, `key` is an API key,
-            which the view itself checks, for it may stand in the body.
+            which the view itself checks, for it may stand in the body, `session` is a chat
+            session's token, its agent's key or a login, which the view checks too (a session may
+            be begun by a guest, with nothing).
         permission: that the user's role must have.
     """
 
-    kind: Literal["network", "open", "login", "key"]
+    kind: Literal["network", "open", "login", "key", "session"]
     permission: str | None = None
 
 
@@ -37,6 +39,7 @@ NETWORK = Access("network")
 OPEN = Access("open")
 LOGIN = Access("login")
 KEY = Access("key")
+SESSION = Access("session")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.system.routes:blp", _INTERNAL),
     Mount("maimconfig.chat.routes:blp", {"internal": NETWORK, "public": KEY}),
     Mount("maimconfig.chat.openai_routes:blp", {"public": KEY}),
+    Mount("maimconfig.sessions.routes:blp", {"internal": SESSION, "public": SESSION}),
     Mount(
         "maimconfig.users.routes:blp",
         _LOGIN,

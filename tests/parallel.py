@@ -1,4 +1,4 @@
-"""Real requests at the same time, from threads."""
+"""Real requests and calls at the same time, from threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from werkzeug.test import Client, TestResponse
 
@@ -14,6 +14,7 @@ from tests.api import Api
 
 WAIT_SECONDS = 30
 
+T = TypeVar("T")
 Call = Callable[[Client], TestResponse]
 
 
@@ -42,6 +43,19 @@ def at_once(api: Api, calls: Iterable[Call], threads: int | None = None) -> list
     for answer in answers:
         api.validate(answer.request.method, answer.request.path, answer)
     return answers
+
+
+def together(calls: Iterable[Callable[[], T]]) -> list[T]:
+    """What calls give that are made at the same time, each in a thread of its own."""
+    work = list(calls)
+    start = threading.Barrier(len(work))
+
+    def run(call: Callable[[], T]) -> T:
+        start.wait(WAIT_SECONDS)
+        return call()
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        return list(pool.map(run, work))
 
 
 def post(path: str, body: Any, **options: Any) -> Call:

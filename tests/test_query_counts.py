@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import event
 from maimconfig.agents import config_service
 from maimconfig.agents import service as agents
 from maimconfig.api_keys import service as api_keys
+from maimconfig.conversations import intake
 from maimconfig.db.session import Session
 from maimconfig.plugins import service as plugins
 from maimconfig.runtime import Runtime
@@ -21,6 +23,8 @@ from maimconfig.tenants import service as tenants
 from maimconfig.usage import service as usage
 from tests import factories
 from tests.api import Api
+from tests.conversations.conftest import nobody_answers  # noqa: F401
+from tests.factories import conversations
 
 VALIDATE = "/api/v2/auth/validate-api-key"
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -201,3 +205,22 @@ def test_lists(number: int, api: Api, runtime: Runtime, cost: Callable[..., list
     ]
     taken = {path: len(cost("GET", path)) for path in lists}
     assert {path: count for path, count in taken.items() if not 1 <= count <= 3} == {}
+
+
+@pytest.mark.usefixtures("nobody_answers")
+@pytest.mark.parametrize("number", [1, 30])
+def test_messages(number: int, runtime: Runtime) -> None:
+    """Many messages of many conversations are stored with the statements that one takes, but for
+    those that say what each conversation is now."""
+    of = conversations.agent(runtime)
+    talks = conversations.talks(runtime, of, number)
+    messages = [talk.incoming("x", client_id="c") for talk in talks]
+    with counted(runtime) as sent:
+        runtime.write(lambda session: intake.store_many(session, messages))
+    kinds = Counter(
+        statement.split()[0] for statement in sent if not statement.startswith("UPDATE conv")
+    )
+    # The tenant is held on MySQL alone; a driver may send an INSERT of many rows one by one.
+    assert kinds["SELECT"] == (3 if runtime.database.is_sqlite else 4)
+    assert kinds["UPDATE"] == 1
+    assert {"INSERT", "SELECT", "UPDATE"} == set(kinds)

@@ -144,8 +144,7 @@ def _in_unit(
         def work(session: Any) -> Response:
             context.current().session = session
             if creates:
-                caller = context.current().caller or session.actor.name
-                return answer_once(session, caller, lambda: view(**arguments))
+                return answer_once(session, session.actor.name, lambda: view(**arguments))
             return view(**arguments)
 
         try:

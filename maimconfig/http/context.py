@@ -46,7 +46,8 @@ class Context:
         tenant_id: whose request this is, as far as known.
         headers: for the answer, whatever it is.
         login: who is asking, where an access token is needed.
-        caller: whose Idempotency-Keys are told apart, where the view itself found out who asks.
+        caller: who is asking, where the view itself finds it out: the id of a user, a key or a
+            session, or `guest:` and an address.
         prepared: what was made before the unit of work began.
         session: of the unit of work that the view runs in.
     """
@@ -149,10 +150,11 @@ def login() -> Login:
 
 
 def actor() -> Actor:
-    """Who acts, for the audit log: a user's id, `internal`, or `anonymous` on the public plane."""
+    """Who acts, for the audit log and Idempotency-Keys: a user's id or another proven one,
+    `internal`, or `anonymous` on the public plane."""
     context = current()
     outsider = "internal" if context.plane == "internal" else "anonymous"
-    name = context.login.user_id if context.login else outsider
+    name = context.login.user_id if context.login else context.caller or outsider
     return Actor(name=name, address=client_address(), request_id=context.request_id)
 
 
