@@ -33,7 +33,7 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Visit:
     """What a handshake tells.
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(slots=True)
 class Allowance:
     """Some amount, which fills up within a minute.
 

@@ -54,8 +54,23 @@ class Client:
     Attributes:
         peer: its socket.
         connection: what it may say.
-        is_idle: whether nothing of it is under way.
+        checked_at: when its login was last looked at.
     """
+
+    __slots__ = (
+        "_address",
+        "_after_seq",
+        "_gateway",
+        "_joined",
+        "_principal",
+        "_stored",
+        "_storing",
+        "_token",
+        "_working",
+        "checked_at",
+        "connection",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -101,6 +116,8 @@ class Client:
                 await self._run(Auth(token))
             self._working = False
             async for raw in self.peer:
+                if not self.peer.is_open():
+                    return
                 self._working = True
                 await self._receive(raw)
                 self._working = False
@@ -231,7 +248,8 @@ class Client:
     def _tell_stored(self, command: Message, outcome: Outcome) -> None:
         self._storing -= 1
         if self._stored is not None and not self._storing:
-            self._stored.set_result(None)
+            if not self._stored.done():
+                self._stored.set_result(None)
             self._stored = None
         if isinstance(outcome, AppError):
             self._give(self.connection.refused(command, outcome, self._gateway.now()))

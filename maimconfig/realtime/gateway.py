@@ -32,7 +32,7 @@ from maimconfig.serving.sockets import address_of
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-THREADS = 8  # that ask the database
+THREADS = 4  # that ask the database
 CHECK_SECONDS = 20.0  # between two looks whether a client's login still holds
 CHECKS_AT_ONCE = 100  # clients a second whose login is looked at
 SETTLE_SECONDS = 0.1  # frames under way when we were told to stop may still arrive
@@ -184,6 +184,7 @@ class Gateway:
         visit = self._visits.get(connection)
         if visit is None:  # lost already
             return
+        connection.forget_handshake()
         said = Connection(
             uuid.uuid4().hex, self._limits, self.now(), visit.session_id, visit.locale
         )

@@ -23,6 +23,8 @@ MOST = 200  # sessions that a connection may listen to
 class Joined:
     """What a client may use is remembered, so that each message needn't ask again."""
 
+    __slots__ = ("_connection_id", "_gateway", "_listeners", "_opened", "_peer")
+
     def __init__(self, gateway: Gateway, peer: Peer, connection_id: str) -> None:
         """Begin with none."""
         self._gateway = gateway
@@ -124,7 +126,6 @@ class Joined:
             )
         )
         for position, message in page:
-            if self._peer.is_open():
-                await self._peer.drain()
+            await self._peer.taken()
             listener.give(position, message["is_private"], encoded_message(message))
         return len(page) < PAGE

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 from websockets.protocol import State
 
 from maimconfig.realtime.frames import HEARTBEAT_SECONDS, SILENCE_SECONDS, CloseCode
@@ -16,6 +19,8 @@ MOST_UNSENT = 256 * 1024  # bytes that wait for a client; the kernel holds some 
 KERNEL_BUFFER = 64 * 1024  # bytes; what it may hold of a client that doesn't read
 STALLED_SECONDS = 4.0  # without a byte taken, while some wait
 CLOSING_SECONDS = 3.0  # for the closing handshake, after which the connection is cut
+
+_NO_REQUEST = Request("/", Headers())
 
 
 class Peer(ServerConnection):
@@ -38,6 +43,10 @@ class Peer(ServerConnection):
         self._taken = 0  # of these, by the kernel
         self._taken_at = self.heard_at
         self._then: Callable[[], None] | None = None
+
+    def forget_handshake(self) -> None:
+        """Give back what the handshake was, some KB a connection."""
+        self.request, self.response = _NO_REQUEST, None
 
     def when_lost(self, call: Callable[[], None]) -> None:
         """Have something done when the socket is gone, however that comes about."""
@@ -82,6 +91,12 @@ class Peer(ServerConnection):
         connected = self.transport.get_extra_info("socket")
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+    async def taken(self) -> None:
+        """Wait while the client has much unread; also returns when it is gone."""
+        if self.is_open():
+            with contextlib.suppress(OSError):
+                await self.drain()
 
     def is_open(self) -> bool:
         """Whether anything can be sent."""

@@ -77,7 +77,7 @@ class Limits:
     messages: Allowances
 
 
-@dataclass
+@dataclass(slots=True)
 class Connection:
     """One connection, from its greeting on.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,15 +21,22 @@ from maimconfig.api_keys import service as api_keys
 from maimconfig.events import Passing
 from maimconfig.realtime import frames
 from maimconfig.realtime import gateway as gateway_module
+from maimconfig.realtime import peer as peer_module
 from maimconfig.runtime import Runtime
 from maimconfig.sessions import service as sessions
+from maimconfig.settings import load_settings
 from maimconfig.users import sessions as logins
 from tests.factories.conversations import Talk, agent, staff, talk
 from tests.realtime.harness import Client, RunningGateway, login_of, raw_connection, token_of
+from tests.servers.mariadb import MariaDB, fresh_database
 from tests.serving.harness import eventually
 
 With = Callable[..., RunningGateway]
 
+UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 ESTABLISHED = 1  # linux/include/net/tcp_states.h
 
 
@@ -440,6 +449,45 @@ def test_drain(gateway: RunningGateway, chat: Talk, restart: bool, code: int) ->
         assert chat.now().next_seq - 1 >= 30
 
 
+def test_silent_peer(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is silent is pinged, and cut when no byte comes back; who answers pings stays."""
+    monkeypatch.setattr(peer_module, "HEARTBEAT_SECONDS", 0.5)
+    monkeypatch.setattr(peer_module, "SILENCE_SECONDS", 3.0)
+    monkeypatch.setattr(frames, "LOGIN_SECONDS", 1000.0)
+    with gateway.client() as good, raw_connection(gateway.url) as silent:
+        silent.sendall(UPGRADE.format(path="/ws").encode())
+        seen = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := silent.recv(4096):
+                seen += part
+        assert b"\x89\x00" in seen  # a ping without a payload (RFC 6455, 5.2)
+        good.send("ping")
+        good.receive("pong")
+
+
+def test_outage(private_mariadb: MariaDB, tmp_path: Path) -> None:
+    """While the database is away a message is refused with SYS_002 and the connection stays; sent
+    again when it's back, it is stored once.
+    """
+    with contextlib.ExitStack() as ends:
+        url = ends.enter_context(fresh_database(private_mariadb.url))
+        settings = load_settings({"MAIMCONFIG_INSTANCE": str(tmp_path), "DATABASE_URL": url})
+        runtime = Runtime.open(settings, auto_migrate=True)
+        ends.callback(runtime.close)
+        running = RunningGateway(runtime)
+        ends.callback(running.end)
+        chat = talk(runtime, agent_type="human")
+        found = ends.enter_context(running.client(token_of(chat)))
+        last = found.join(chat)["last_seq"]
+        private_mariadb.stop()
+        found.say(chat, client_id="c1")
+        assert found.until("error")["code"] == "SYS_002"
+        private_mariadb.start()
+        for _ in range(2):
+            found.say(chat, client_id="c1")
+            assert found.until("message_sent")["seq"] == last + 1
+
+
 def refused(url: str, **given: Any) -> int:
     """The status with which a handshake is refused."""
     with pytest.raises(InvalidStatus) as found:
@@ -470,11 +518,8 @@ def _key(runtime: Runtime, tenant_id: str, agent_id: str) -> str:
 
 def _join_without_reading(raw: socket.socket, chat: Talk) -> None:
     """Open a WebSocket, join, and never read again."""
-    raw.sendall(
-        f"GET /ws/chat/{chat.chat.id}?token={token_of(chat)} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-    )
+    path = f"/ws/chat/{chat.chat.id}?token={token_of(chat)}"
+    raw.sendall(UPGRADE.format(path=path).encode())
     seen = b""
     while b"session_joined" not in seen:
         seen += raw.recv(4096)
