@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import bindparam, case, insert, select, tuple_, update
 
 from maimconfig import clock
-from maimconfig.conversations import handoff
+from maimconfig.conversations import announcing, handoff
 from maimconfig.conversations.messages import TABLE as MESSAGES
 from maimconfig.conversations.messages import shown
 from maimconfig.conversations.models import Conversation, OwedReply
@@ -30,6 +30,7 @@ from maimconfig.http.errors import (
 )
 from maimconfig.sessions.models import OPEN_STATUSES, ChatSession
 from maimconfig.tenants import service as tenants
+from maimconfig.webhooks.service import Event, emit_many
 
 # What a contact says with these wants an answer.
 _ANSWERED = frozenset({"text", "image", "file", "audio", "video"})
@@ -122,6 +123,7 @@ class _Batch:
         self._open = _open_sessions(session, incoming)
         self._known = _known(session, incoming)
         self._messages: list[dict[str, Any]] = []
+        self._told: list[Event] = []
         self._owed: list[dict[str, Any]] = []
         self._spoken_in: set[str] = set()
         self._wants_person: list[str] = []
@@ -157,6 +159,7 @@ class _Batch:
             self._session.when_committed(self._session.runtime.answering.wake)
         for conversation_id in self._wants_person:
             self._hand_off(conversation_id)
+        emit_many(self._session, self._told)
         for one in self._conversations.values():
             if one["moved"]:
                 tell(self._session, one["id"])
@@ -217,11 +220,14 @@ class _Batch:
             _count[one.sender_type](conversation, seq, self._now)
         if one.sender_type == "contact":
             self._hear(one, conversation, row)
-        return Stored(shown(row), position)
+        message = shown(row)
+        self._told.append(announcing.said(one.tenant_id, message))
+        return Stored(message, position)
 
     def _hear(self, one: Incoming, conversation: dict[str, Any], row: dict[str, Any]) -> None:
         """What a contact's message brings about."""
         if conversation["status"] == "resolved":
+            self._told.append(_reopened(conversation))
             conversation["status"] = "open"
             conversation["resolved_at"] = None
         if one.session_id is not None:
@@ -336,8 +342,10 @@ _MOVED = (
 )  # fmt: skip
 _READ = [
     _CONVERSATIONS.c[name]
-    for name in ("id", "tenant_id", "current_agent_type", "assignee_id", *_MOVED)
-]
+    for name in (
+        "id", "tenant_id", "agent_id", "contact_id", "current_agent_type", "assignee_id", *_MOVED,
+    )
+]  # fmt: skip
 _UPDATE = (
     update(_CONVERSATIONS)
     .where(_CONVERSATIONS.c.id == bindparam("moved_id"))
@@ -349,6 +357,15 @@ _UPDATE = (
         updated_at=bindparam("last_activity_at"),
     )
 )
+
+
+def _reopened(conversation: dict[str, Any]) -> Event:
+    about = {
+        "conversation_id": conversation["id"],
+        "agent_id": conversation["agent_id"],
+        "contact_id": conversation["contact_id"],
+    }
+    return announcing.status_changed(conversation["tenant_id"], about, "resolved", "open")
 
 
 def _changed(conversation: dict[str, Any]) -> dict[str, Any]:
