@@ -69,19 +69,21 @@ def public(_public_app: Any) -> Api:
 
 
 @pytest.fixture
-def api_with(_service_with: Callable[..., Runtime]) -> Callable[..., Api]:
+def api_with(runtime_with: Callable[..., Runtime]) -> Callable[..., Api]:
     """Makes a caller of the internal plane of a service with other settings."""
-    return lambda **changed: Api(_app("internal", _service_with(**changed)))
+    return lambda **changed: Api(_app("internal", runtime_with(**changed)))
 
 
 @pytest.fixture
-def public_with(_service_with: Callable[..., Runtime]) -> Callable[..., Api]:
+def public_with(runtime_with: Callable[..., Runtime]) -> Callable[..., Api]:
     """Makes a caller of the public plane of a service with other settings."""
-    return lambda **changed: Api(_app("public", _service_with(**changed)))
+    return lambda **changed: Api(_app("public", runtime_with(**changed)))
 
 
 @pytest.fixture
-def _service_with(runtime: Runtime, settings: Settings) -> Iterator[Callable[..., Runtime]]:
+def runtime_with(runtime: Runtime, settings: Settings) -> Iterator[Callable[..., Runtime]]:
+    """Makes a service with other settings on the same database."""
+
     with contextlib.ExitStack() as ends:
 
         def start(**changed: Any) -> Runtime:

@@ -92,6 +92,14 @@ def talk(runtime: Runtime, of: tuple[str, str] | None = None, **given: Any) -> T
     return Talk(runtime, runtime.write(lambda session: sessions.begin(session, wanted)))
 
 
+def talks(runtime: Runtime, of: tuple[str, str], number: int) -> list[Talk]:
+    """Sessions of as many contacts with one agent, made in one unit."""
+    users = [f"visitor-{next(_numbers)}" for _ in range(number)]
+    wanted = [Wanted(*of, user_id, guest=False) for user_id in users]
+    made = runtime.write(lambda session: [sessions.begin(session, one) for one in wanted])
+    return [Talk(runtime, chat) for chat in made]
+
+
 def staff(runtime: Runtime, role: str = "agent", **given: Any) -> str:
     """The id of a user who answers contacts; of all tenants unless told otherwise."""
 
@@ -102,8 +110,7 @@ def staff(runtime: Runtime, role: str = "agent", **given: Any) -> str:
             username=f"staff {number}",
             password_hash="none",
             role=role,
-            status="active",
-            **given,
+            **{"status": "active", **given},
         )
         session.add(user)
         return user.id
