@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -75,7 +76,7 @@ def test_every_operation_has_an_entry(apps: dict[str, Flask], plane: Plane) -> N
         blueprint, _, view = rule.endpoint.rpartition(".")
         if rule.rule not in DOCUMENTS:
             access = served[blueprint].access_of(view, plane)
-            assert access.kind in ("network", "open", "login", "key"), rule
+            assert access.kind in ("network", "open", "login", "key", "session"), rule
             assert access.kind != "network" or plane == "internal", rule
 
 
@@ -101,7 +102,7 @@ def test_rows_are_sound() -> None:
         assert mount.access
         assert set(mount.access) <= set(PLANES)
         kinds = {access.kind for access in mount.access.values()}
-        assert kinds <= {"network", "open", "login", "key"}
+        assert kinds <= {"network", "open", "login", "key", "session"}
         for access in (*mount.access.values(), *mount.operations.values()):
             assert access.permission is None or access.kind == "login"
             assert access.permission in (None, *PERMISSIONS)
@@ -153,6 +154,13 @@ def test_what_is_public(apps: dict[str, Flask]) -> None:
         "/api/v1/admin/permissions",
         "/api/v1/admin/analytics/dashboard",
         "/api/v1/admin/analytics/users",
+        "/api/v1/chat/sessions",
+        "/api/v1/chat/sessions/<id:session_id>",
+        "/api/v1/chat/sessions/<id:session_id>/messages",
+        "/api/v1/chat/sessions/<id:session_id>/switch-agent",
+        "/api/v1/chat/messages",
+        "/api/v1/chat/messages/<id:message_id>/feedback",
+        "/api/v1/chat/send",
     }
 
 
@@ -191,6 +199,33 @@ def test_keys_are_asked_for(apps: dict[str, Flask]) -> None:
                     assert code in answer.get_data(as_text=True), (method, rule)
                     checked += 1
     assert checked >= 8
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_sessions_are_asked_for(apps: dict[str, Flask], plane: Plane) -> None:
+    """What planes.py says to check a session's token itself does so, on each plane."""
+    api = Api(apps[plane])
+    body = {"user_id": "u", "agent_id": "agent_1", "content": "x", "session_id": "sess_1"}
+    bodies: dict[str, Any] = {
+        "create_session": {name: body[name] for name in ("user_id", "agent_id")},
+        "switch_agent": {"agent_type": "ai"},
+        "create_message": {name: body[name] for name in ("content", "session_id")},
+        "send": {"message": "x", "session_id": "sess_1"},
+        "rate_message": {"rating": 5},
+        "change_session": {},
+    }
+    checked = 0
+    for rule in apps[plane].url_map.iter_rules():
+        blueprint, _, view = rule.endpoint.rpartition(".")
+        if blueprint == "sessions":
+            path = rule.rule.replace("<id:session_id>", "sess_1").replace(
+                "<id:message_id>", "msg_1"
+            )
+            for method in rule.methods - {"HEAD", "OPTIONS"}:
+                options = {"json": bodies[view]} if method in ("POST", "PUT") else {}
+                api.error(api.call(method, path, **options), 401, "AUTH_006")
+                checked += 1
+    assert checked == 9
 
 
 def internal_only(apps: dict[str, Flask]) -> list[str]:

@@ -38,7 +38,7 @@ SAID = (
 
 
 def _asked_for_session() -> Any:
-    return access.principal_or_guest(load_body(schemas.SessionCreate()))
+    return access.principal_or_guest(load_body(schemas.ChatSessionCreate()))
 
 
 @blp.post(
@@ -50,8 +50,8 @@ def _asked_for_session() -> Any:
         errors.TooManySessions, errors.TransitionForbidden,
     ),
 )  # fmt: skip
-@blp.arguments(schemas.SessionCreate)
-@blp.response(200, schemas.NewSessionOut)
+@blp.arguments(schemas.ChatSessionCreate)
+@blp.response(200, schemas.NewChatSessionOut)
 def create_session(payload: dict[str, Any]) -> dict[str, Any]:
     """Begin a session, in a conversation of its own
 
@@ -65,7 +65,7 @@ def create_session(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 @blp.get("/sessions/<id:session_id>", first=access.principal, etag=True, errors=UNKNOWN)
-@blp.response(200, schemas.SessionOut)
+@blp.response(200, schemas.ChatSessionOut)
 def get_session(session_id: str) -> dict[str, Any]:
     """Show a session"""
     return _shown(_opened(session_id))
@@ -77,8 +77,8 @@ def get_session(session_id: str) -> dict[str, Any]:
     etag=True,
     errors=(*UNKNOWN, errors.RoleForbidden, errors.SessionClosed),
 )
-@blp.arguments(schemas.SessionChange)
-@blp.response(200, schemas.SessionOut)
+@blp.arguments(schemas.ChatSessionChange)
+@blp.response(200, schemas.ChatSessionOut)
 def change_session(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
     """Change a session's metadata or context, wake it or close it"""
     used = _used(session_id)
@@ -104,8 +104,8 @@ def close_session(session_id: str) -> Response:
     first=access.principal,
     errors=(*UNKNOWN, errors.ChatMessageNotFound),
 )
-@blp.arguments(schemas.HistoryQuery, location="query")
-@blp.response(200, schemas.History)
+@blp.arguments(schemas.MessagesQuery, location="query")
+@blp.response(200, schemas.MessagesOut)
 def list_messages(query: dict[str, Any], session_id: str) -> History:
     """List a conversation's messages, in order
 
@@ -128,7 +128,7 @@ def list_messages(query: dict[str, Any], session_id: str) -> History:
     errors=(*UNKNOWN, errors.RoleForbidden, errors.SessionClosed, errors.TransitionForbidden),
 )
 @blp.arguments(schemas.SwitchAgent)
-@blp.response(200, schemas.SessionOut)
+@blp.response(200, schemas.ChatSessionOut)
 def switch_agent(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
     """Have a person answer, or the AI again"""
     used = _used(session_id)
@@ -137,8 +137,8 @@ def switch_agent(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
 
 
 @blp.post("/messages", creates=True, first=access.principal, errors=SAID)
-@blp.arguments(schemas.MessageCreate)
-@blp.response(200, schemas.MessageOut)
+@blp.arguments(schemas.ChatMessageCreate)
+@blp.response(200, schemas.ChatMessageOut)
 def create_message(payload: dict[str, Any]) -> dict[str, Any]:
     """Say something in a session
 
@@ -178,7 +178,7 @@ def send(payload: dict[str, Any]) -> dict[str, Any]:
     errors=(*WHO, errors.ChatMessageNotFound),
 )
 @blp.arguments(schemas.Feedback)
-@blp.response(200, schemas.MessageOut)
+@blp.response(200, schemas.ChatMessageOut)
 def rate_message(payload: dict[str, Any], message_id: str) -> dict[str, Any]:
     """Rate a reply, and the conversation with it"""
     return sending.rate(

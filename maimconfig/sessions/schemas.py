@@ -35,7 +35,7 @@ def _moment(**options: Any) -> plain.String:
     )
 
 
-class SessionCreate(InputSchema):
+class ChatSessionCreate(InputSchema):
     """POST /chat/sessions"""
 
     user_id = fields.Trimmed(
@@ -61,7 +61,7 @@ class SessionCreate(InputSchema):
     context = fields.Object(allow_none=True)
 
 
-class SessionChange(InputSchema):
+class ChatSessionChange(InputSchema):
     """PUT /chat/sessions/{id}"""
 
     status = fields.String(
@@ -80,7 +80,7 @@ class SwitchAgent(InputSchema):
     reason = fields.String(allow_none=True, validate=fields.length(0, 200))
 
 
-class MessageCreate(InputSchema):
+class ChatMessageCreate(InputSchema):
     """POST /chat/messages; session_id, or the conversation_id of a session of yours."""
 
     session_id = fields.Id(allow_none=True)
@@ -121,7 +121,7 @@ class Feedback(InputSchema):
     comment = fields.String(allow_none=True, validate=fields.length(0, MAX_COMMENT))
 
 
-class HistoryQuery(InputSchema):
+class MessagesQuery(InputSchema):
     """GET /chat/sessions/{id}/messages; the last ones unless told otherwise."""
 
     limit = fields.QueryInteger(load_default=50, validate=fields.between(1, 200))
@@ -135,7 +135,7 @@ class HistoryQuery(InputSchema):
     )
 
 
-class SessionOut(Ready):
+class ChatSessionOut(Ready):
     """A chat session."""
 
     id = plain.String(required=True, metadata={"example": SESSION})
@@ -157,13 +157,13 @@ class SessionOut(Ready):
     expires_at = _moment(required=True)
 
 
-class NewSessionOut(SessionOut):
+class NewChatSessionOut(ChatSessionOut):
     """A session that was just begun, with the token that is good for it alone; shown once."""
 
     token = plain.String(required=True, metadata={"example": f"mms_{SESSION}.0a1b2c3d.…"})
 
 
-class MessageOut(Ready):
+class ChatMessageOut(Ready):
     """A message of a conversation."""
 
     id = plain.String(required=True, metadata={"example": MESSAGE})
@@ -185,10 +185,10 @@ class MessageOut(Ready):
     rating = plain.Integer(required=True, allow_none=True)
 
 
-class History(Schema):
+class MessagesOut(Schema):
     """Messages in order."""
 
-    messages = plain.List(plain.Nested(MessageOut), required=True)
+    messages = plain.List(plain.Nested(ChatMessageOut), required=True)
     total = plain.Integer(required=True)
     has_more = plain.Boolean(
         required=True, metadata={"description": "In the direction that was read."}
@@ -198,8 +198,8 @@ class History(Schema):
 class Sent(Ready):
     """A message and the AI's reply to it."""
 
-    message = plain.Nested(MessageOut, required=True)
-    reply = plain.Nested(MessageOut, required=True, allow_none=True)
+    message = plain.Nested(ChatMessageOut, required=True)
+    reply = plain.Nested(ChatMessageOut, required=True, allow_none=True)
     pending = plain.Boolean(
         required=True,
         metadata={"description": "The reply is still being made, and comes as a message later."},

@@ -143,6 +143,7 @@ def change(
     if changed:
         chat.revision += 1
         conversations.touched(session, conversation)
+        session.flush()  # which sets updated_at
     return chat, conversation
 
 

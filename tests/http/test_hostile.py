@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 from werkzeug.test import TestResponse
 
+from maimconfig.sessions.models import ChatSession
 from tests import factories
 from tests.api import Api
-from tests.factories import users
+from tests.factories import conversations, users
 from tests.http import attacks
 
 ERROR_FIELDS = {"success", "message", "error", "error_code", "timestamp", "request_id"}
@@ -90,6 +91,19 @@ class KeyHolder(User):
         self.ids = {"model": self.ids["agent_id"]}
 
 
+class Talker(User):
+    """A user who has begun a session with an agent of its own, which has said something."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api)
+        body = {"user_id": "visitor", **self.of("agent_id")}
+        begun = self.person.made(f"{_CHAT}/sessions", body)
+        runtime = api.app.extensions["tests.runtime"]
+        chat = runtime.read(lambda session: session.get_one(ChatSession, begun["session_id"]))
+        said = conversations.Talk(runtime, chat).say("你好", sender_type="ai")
+        self.ids |= {"session_id": chat.id, "message_id": said["id"]}
+
+
 class Admin(User):
     """An administrator, and somebody else to administer."""
 
@@ -128,6 +142,8 @@ class Operation(NamedTuple):
 
 _AGENTS, _USERS = "/api/v1/agents", "/api/v1/admin/users"
 _PLUGINS = "/api/v1/plugins/settings"
+_CHAT = "/api/v1/chat"
+_SESSION = f"{_CHAT}/sessions/{{session_id}}"
 
 # Every operation of the internal plane.
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -266,6 +282,25 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("get", "/api/v1/admin/analytics/dashboard"): Operation(caller=Admin),
     ("get", "/api/v1/admin/analytics/users"): Operation(caller=Admin),
+    ("post", f"{_CHAT}/sessions"): Operation(
+        lambda user: {"user_id": users.new_name(), **user.of("agent_id")}, caller=Talker
+    ),
+    ("get", _SESSION): Operation(caller=Talker),
+    ("put", _SESSION): Operation(lambda _: {"metadata": {"a": 1}}, caller=Talker),
+    ("delete", _SESSION): Operation(caller=Talker, spends=True),
+    ("get", f"{_SESSION}/messages"): Operation(caller=Talker),
+    ("post", f"{_SESSION}/switch-agent"): Operation(
+        lambda _: {"agent_type": "human"}, caller=Talker
+    ),
+    ("post", f"{_CHAT}/messages"): Operation(
+        lambda user: {"content": "x", **user.of("session_id")}, caller=Talker
+    ),
+    ("post", f"{_CHAT}/send"): Operation(
+        lambda user: {"message": "x", **user.of("session_id")}, caller=Talker
+    ),
+    ("post", f"{_CHAT}/messages/{{message_id}}/feedback"): Operation(
+        lambda _: {"rating": 5}, caller=Talker
+    ),
 }
 
 # What the public plane has of its own, or under a path that is another operation there.
