@@ -12,8 +12,7 @@ from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
 from maimconfig.http.context import current, login, note_tenant, session
-from maimconfig.sessions.schemas import History as HistoryOut
-from maimconfig.sessions.schemas import MessageOut
+from maimconfig.sessions import schemas as session_schemas
 
 blp = Blueprint(
     "admin-conversations",
@@ -76,7 +75,7 @@ def take_over(conversation_id: str) -> dict[str, Any]:
 
 
 @blp.post("/<id:conversation_id>/assign", errors=(*TAKEN, errors.UserNotFound))
-@blp.arguments(schemas.Assignment)
+@blp.arguments(schemas.ConversationAssignment)
 @blp.response(200, schemas.ConversationOut)
 def assign(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """Give a conversation to a user; to another than oneself with conversation.manage"""
@@ -91,7 +90,7 @@ def release(conversation_id: str) -> dict[str, Any]:
 
 
 @blp.post("/<id:conversation_id>/switch-agent", errors=CHANGED)
-@blp.arguments(schemas.SwitchAgent)
+@blp.arguments(session_schemas.SwitchAgent)
 @blp.response(200, schemas.ConversationOut)
 def switch_agent(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """Have a person answer, or the AI again"""
@@ -115,7 +114,7 @@ def change_status(payload: dict[str, Any], conversation_id: str) -> dict[str, An
 
 
 @blp.put("/<id:conversation_id>/priority", etag=True, errors=UNKNOWN)
-@blp.arguments(schemas.PriorityChange)
+@blp.arguments(schemas.ConversationPriorityChange)
 @blp.response(200, schemas.ConversationOut)
 def change_priority(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """Change the priority"""
@@ -123,7 +122,7 @@ def change_priority(payload: dict[str, Any], conversation_id: str) -> dict[str, 
 
 
 @blp.put("/<id:conversation_id>/tags", etag=True, errors=UNKNOWN)
-@blp.arguments(schemas.TagsChange)
+@blp.arguments(schemas.ConversationTagsChange)
 @blp.response(200, schemas.ConversationOut)
 def change_tags(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """Change the tags"""
@@ -132,8 +131,8 @@ def change_tags(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]
 
 
 @blp.get("/<id:conversation_id>/messages", errors=(*UNKNOWN, errors.ChatMessageNotFound))
-@blp.arguments(schemas.HistoryQuery, location="query")
-@blp.response(200, HistoryOut)
+@blp.arguments(session_schemas.MessagesQuery, location="query")
+@blp.response(200, session_schemas.MessagesOut)
 def list_messages(query: dict[str, Any], conversation_id: str) -> History:
     """List a conversation's messages in order, private notes too
 
@@ -153,7 +152,7 @@ def list_messages(query: dict[str, Any], conversation_id: str) -> History:
 
 @blp.post("/<id:conversation_id>/messages", creates=True, errors=TAKEN)
 @blp.arguments(schemas.StaffMessage)
-@blp.response(200, MessageOut)
+@blp.response(200, session_schemas.ChatMessageOut)
 def create_message(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """Answer the contact; a conversation that nobody has is taken over so"""
     given = {**payload, "is_private": bool(payload.get("is_private"))}
@@ -161,8 +160,8 @@ def create_message(payload: dict[str, Any], conversation_id: str) -> dict[str, A
 
 
 @blp.post("/<id:conversation_id>/notes", creates=True, errors=CHANGED)
-@blp.arguments(schemas.Note)
-@blp.response(200, MessageOut)
+@blp.arguments(schemas.ConversationNote)
+@blp.response(200, session_schemas.ChatMessageOut)
 def create_note(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]:
     """Note something that the contact never sees"""
     return staff.say(session(), login(), conversation_id, is_private=True, **payload)
@@ -170,7 +169,7 @@ def create_note(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]
 
 @analytics_blp.get("/conversations", errors=ROLE)
 @analytics_blp.arguments(schemas.AnalyticsQuery, location="query")
-@analytics_blp.response(200, schemas.Analytics)
+@analytics_blp.response(200, schemas.ConversationAnalytics)
 def get_conversation_analytics(query: dict[str, Any]) -> dict[str, Any]:
     """Conversations in numbers: now, today and this week (UTC, from Monday)"""
     return analytics.numbers(session(), login(), **query)

@@ -14,9 +14,7 @@ from maimconfig.conversations.transitions import STATUSES
 from maimconfig.http import fields
 from maimconfig.http.schema import InputSchema, Ready
 from maimconfig.http.slices import SliceQuery
-from maimconfig.sessions.schemas import CONVERSATION, SENT_TYPES, HistoryQuery, SwitchAgent
-
-__all__ = ["HistoryQuery", "SwitchAgent"]
+from maimconfig.sessions.schemas import CONVERSATION, SENT_TYPES
 
 MAX_TAGS, MAX_TAG = 50, 50
 
@@ -50,7 +48,7 @@ class ConversationsQuery(SliceQuery):
     )
 
 
-class Assignment(InputSchema):
+class ConversationAssignment(InputSchema):
     """POST /admin/conversations/{id}/assign"""
 
     assignee_id = fields.Id(required=True, metadata={"example": "user_019ab2c4d5e67f88"})
@@ -62,13 +60,13 @@ class ConversationStatusChange(InputSchema):
     status = fields.String(required=True, validate=fields.one_of(*STATUSES))
 
 
-class PriorityChange(InputSchema):
+class ConversationPriorityChange(InputSchema):
     """PUT /admin/conversations/{id}/priority"""
 
     priority = fields.String(required=True, validate=fields.one_of(*PRIORITIES))
 
 
-class TagsChange(InputSchema):
+class ConversationTagsChange(InputSchema):
     """PUT /admin/conversations/{id}/tags"""
 
     tags = fields.Texts(
@@ -79,7 +77,7 @@ class TagsChange(InputSchema):
     )
 
 
-class Note(InputSchema):
+class ConversationNote(InputSchema):
     """POST /admin/conversations/{id}/notes"""
 
     content = fields.String(required=True, validate=fields.length(1, MAX_MESSAGE))
@@ -87,7 +85,7 @@ class Note(InputSchema):
     client_id = fields.Trimmed(low=1, high=CLIENT_ID_LENGTH, allow_none=True)
 
 
-class StaffMessage(Note):
+class StaffMessage(ConversationNote):
     """POST /admin/conversations/{id}/messages"""
 
     message_type = fields.String(allow_none=True, validate=fields.one_of(*SENT_TYPES))
@@ -161,14 +159,14 @@ class AnalyticsQuery(InputSchema):
     agent_id = fields.Id()
 
 
-class Satisfaction(Schema):
+class ContactSatisfaction(Schema):
     """How contacts have rated."""
 
     count = plain.Integer(required=True)
     average = plain.Float(required=True, allow_none=True, metadata={"description": "1 to 5."})
 
 
-class Period(Schema):
+class ConversationPeriod(Schema):
     """The conversations that began in a period; resolved are those that were so in it."""
 
     begun = plain.Integer(required=True)
@@ -183,10 +181,10 @@ class Period(Schema):
     resolution_seconds = plain.Float(
         required=True, allow_none=True, metadata={"description": "On average."}
     )
-    satisfaction = plain.Nested(Satisfaction, required=True)
+    satisfaction = plain.Nested(ContactSatisfaction, required=True)
 
 
-class Standing(Schema):
+class ConversationsNow(Schema):
     """The conversations that are open or pending."""
 
     open = plain.Integer(required=True)
@@ -196,9 +194,9 @@ class Standing(Schema):
     waiting = plain.Integer(required=True, metadata={"description": "For a person to take over."})
 
 
-class Analytics(Schema):
+class ConversationAnalytics(Schema):
     """Conversations in numbers."""
 
-    now = plain.Nested(Standing, required=True)
-    today = plain.Nested(Period, required=True)
-    this_week = plain.Nested(Period, required=True)
+    now = plain.Nested(ConversationsNow, required=True)
+    today = plain.Nested(ConversationPeriod, required=True)
+    this_week = plain.Nested(ConversationPeriod, required=True)
