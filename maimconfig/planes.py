@@ -75,6 +75,10 @@ _INTERNAL: Mapping[Plane, Access] = {"internal": NETWORK}
 _OPEN: Mapping[Plane, Access] = {"internal": OPEN, "public": OPEN}
 _LOGIN: Mapping[Plane, Access] = {"internal": LOGIN, "public": LOGIN}
 
+# Staff answer, or look at numbers; to look at conversations alone takes less.
+_ANSWER = _permission("message.send")
+_NUMBERS = _permission("analytics.read")
+
 MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.health.routes:blp", _OPEN),
     Mount("maimconfig.tenants.routes:blp", _INTERNAL),
@@ -117,6 +121,32 @@ MOUNTS: tuple[Mount, ...] = (
             "delete_user": _permission("user.delete"),
             "get_dashboard": _permission("analytics.read"),
             "get_user_analytics": _permission("analytics.read"),
+        },
+    ),
+    Mount(
+        "maimconfig.conversations.admin_routes:blp",
+        {"internal": _ANSWER, "public": _ANSWER},
+        {
+            "list_conversations": _permission("conversation.read"),
+            "get_conversation": _permission("conversation.read"),
+            "list_messages": _permission("message.read"),
+        },
+    ),
+    Mount(
+        "maimconfig.conversations.admin_routes:analytics_blp",
+        {"internal": _NUMBERS, "public": _NUMBERS},
+    ),
+    Mount(
+        "maimconfig.contacts.admin_routes:blp",
+        {"internal": _ANSWER, "public": _ANSWER},
+        {
+            name + suffix: _permission(permission)
+            for name, permission in {
+                "list_contacts": "conversation.read",
+                "get_contact": "conversation.read",
+                "merge_contact": "conversation.manage",
+            }.items()
+            for suffix in ("", "_as_customer")
         },
     ),
 )

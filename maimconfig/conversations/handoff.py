@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from maimconfig import clock
-from maimconfig.conversations import service, transitions
+from maimconfig.conversations import announcing, service, transitions
 from maimconfig.conversations.models import Conversation
 from maimconfig.db import leases
 from maimconfig.db.session import Session
@@ -78,10 +78,12 @@ def release(session: Session, conversation: Conversation) -> None:
     if conversation.current_agent_type == "ai":
         return
     transitions.require(conversation.status, "open")
+    was = announcing.standing(conversation)
     conversation.status = "open"
     conversation.current_agent_type = "ai"
     conversation.assignee_id = None
     service.touched(session, conversation)
+    announcing.changed(session, conversation, was)
 
 
 def assign(session: Session, conversation: Conversation, user_id: str) -> None:
@@ -127,6 +129,7 @@ def _give(session: Session, conversation: Conversation, user_id: str | None, rea
     # What was resolved is open again before it waits.
     before = "open" if conversation.status == "resolved" else conversation.status
     transitions.require(before, status)
+    was = announcing.standing(conversation)
     conversation.status = status
     conversation.assignee_id = user_id
     if conversation.current_agent_type == "ai":
@@ -135,6 +138,7 @@ def _give(session: Session, conversation: Conversation, user_id: str | None, rea
         conversation.handoff_reason = reason[:200]
         service.owe_nothing(session, conversation)
     service.touched(session, conversation)
+    announcing.changed(session, conversation, was)
 
 
 def _least_busy(session: Session, conversation: Conversation) -> str | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from maimconfig import clock
-from maimconfig.conversations import handoff
+from maimconfig.conversations import announcing, handoff
 from maimconfig.conversations import intake_rows as rows
 from maimconfig.conversations.messages import shown
 from maimconfig.conversations.models import Conversation
@@ -26,6 +26,7 @@ from maimconfig.http.errors import (
     SessionClosed,
     TransitionForbidden,
 )
+from maimconfig.webhooks.service import Event, emit_many
 
 # What a contact says with these wants an answer.
 _ANSWERED = frozenset({"text", "image", "file", "audio", "video"})
@@ -125,6 +126,7 @@ class _Batch:
             for key, row in rows.known(session, set(filter(None, map(_key, incoming)))).items()
         }
         self._messages: list[dict[str, Any]] = []
+        self._told: list[Event] = []
         self._owed: list[dict[str, Any]] = []
         self._spoken_in: set[str] = set()
         self._wants_person: list[str] = []
@@ -158,6 +160,7 @@ class _Batch:
             self._session.when_committed(self._session.runtime.answering.wake)
         for conversation_id in self._wants_person:
             self._hand_off(conversation_id)
+        emit_many(self._session, self._told)
         for one in moved:
             tell(self._session, one["id"])
 
@@ -217,11 +220,14 @@ class _Batch:
             _count[one.sender_type](conversation, seq, self._now)
         if one.sender_type == "contact":
             self._hear(one, conversation, row)
-        return Stored(shown(row), position)
+        message = shown(row)
+        self._told.append(announcing.said(one.tenant_id, message))
+        return Stored(message, position)
 
     def _hear(self, one: Incoming, conversation: dict[str, Any], row: dict[str, Any]) -> None:
         """What a contact's message brings about."""
         if conversation["status"] == "resolved":
+            self._told.append(_reopened(conversation))
             conversation["status"] = "open"
             conversation["resolved_at"] = None
         if one.session_id is not None:
@@ -288,3 +294,12 @@ _count = {
     "ai": _count_ai,
     "system": _count_system,
 }
+
+
+def _reopened(conversation: dict[str, Any]) -> Event:
+    about = {
+        "conversation_id": conversation["id"],
+        "agent_id": conversation["agent_id"],
+        "contact_id": conversation["contact_id"],
+    }
+    return announcing.status_changed(conversation["tenant_id"], about, "resolved", "open")

@@ -35,7 +35,15 @@ _LOCK = (
     select(
         *(
             _CONVERSATIONS.c[name]
-            for name in ("id", "tenant_id", "current_agent_type", "assignee_id", *_MOVED)
+            for name in (
+                "id",
+                "tenant_id",
+                "agent_id",
+                "contact_id",
+                "current_agent_type",
+                "assignee_id",
+                *_MOVED,
+            )
         )
     )
     .where(_CONVERSATIONS.c.id.in_(_IDS))

@@ -63,6 +63,16 @@ def shown(row: Any) -> dict[str, Any]:
     }
 
 
+def shown_row(message: ConversationMessage) -> dict[str, Any]:
+    """A message on the wire, from its object of the ORM."""
+    return shown({name: getattr(message, _ATTRIBUTES.get(name, name)) for name in _NAMES})
+
+
+_NAMES = tuple(TABLE.columns.keys())
+# Where an attribute isn't named as its column.
+_ATTRIBUTES = {"metadata": "details"}
+
+
 def after(
     session: Session, conversation_id: str, position: int, *, private: bool, limit: int = 500
 ) -> list[Told]:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 
 from maimconfig import clock
 from maimconfig.contacts.models import Contact
-from maimconfig.conversations import transitions
+from maimconfig.conversations import announcing, messages, transitions
 from maimconfig.conversations.models import Conversation, ConversationMessage, OwedReply
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
@@ -18,6 +18,7 @@ from maimconfig.http.errors import ConversationNotFound
 from maimconfig.i18n import Text
 from maimconfig.tenants import service as tenants
 from maimconfig.users.models import User
+from maimconfig.webhooks.service import emit_many
 
 CLOSED = Text("对话已关闭", "The conversation is closed")
 
@@ -99,6 +100,7 @@ def set_status(session: Session, conversation: Conversation, status: str) -> Non
     """
     if conversation.status == status:
         return
+    before = announcing.standing(conversation)
     transitions.require(conversation.status, status)
     if status == "resolved" or (status == "closed" and conversation.resolved_at is None):
         conversation.resolved_at = clock.now()
@@ -108,6 +110,7 @@ def set_status(session: Session, conversation: Conversation, status: str) -> Non
     if status in ("resolved", "closed"):
         owe_nothing(session, conversation)
     touched(session, conversation)
+    announcing.changed(session, conversation, before)
 
 
 def owe_nothing(session: Session, conversation: Conversation) -> None:
@@ -134,9 +137,13 @@ def add_system_message(
         content=content,
         message_type="system",
         details=details,
+        is_private=False,
+        state="complete",
         created_at=clock.now(),
     )
     session.add(message)
+    said = announcing.said(conversation.tenant_id, messages.shown_row(message))
+    emit_many(session, [said])
     conversation.next_position += 1
     conversation.next_seq += 1
     conversation.last_activity_at = message.created_at
@@ -179,7 +186,7 @@ def shown(session: Session, conversations: Sequence[Conversation]) -> list[dict[
     contacts = _by_id(session, Contact, {one.contact_id for one in conversations})
     users = _by_id(session, User, {one.assignee_id for one in conversations if one.assignee_id})
     return [
-        _shown(one, contacts.get(one.contact_id), users.get(one.assignee_id or ""))
+        shown_with(one, contacts.get(one.contact_id), users.get(one.assignee_id or ""))
         for one in conversations
     ]
 
@@ -194,7 +201,8 @@ _MOMENTS = ("first_reply_at", "last_activity_at", "handed_off_at", "resolved_at"
             "updated_at")  # fmt: skip
 
 
-def _shown(one: Conversation, contact: Contact | None, assignee: User | None) -> dict[str, Any]:
+def shown_with(one: Conversation, contact: Contact | None, assignee: User | None) -> dict[str, Any]:
+    """A conversation on the wire, with a contact and an assignee that are at hand."""
     moments = {name: getattr(one, name) for name in _MOMENTS}
     return {
         **{name: getattr(one, name) for name in _SHOWN},

@@ -45,6 +45,7 @@
     │   ├── UserTaken                  409  USER_002
     │   ├── LastAdmin                  409  USER_003
     │   ├── WebhookInactive            409  WEBHOOK_003
+    │   ├── ContactTaken               409  CONTACT_001
     │   ├── StillAnswering             409  CHAT_005
     │   ├── TransitionForbidden        409  CHAT_005
     │   ├── ConversationTaken          409  CHAT_005
@@ -298,6 +299,11 @@ class UserTaken(Conflict):
 
 class LastAdmin(Conflict):
     code, text = "USER_003", Text("必须保留最后一个管理员", "The last admin must stay")
+
+
+class ContactTaken(Conflict):
+    code = "CONTACT_001"
+    text = Text("此外部ID的联系人已存在", "A contact of this external id is there already")
 
 
 class WebhookInactive(Conflict):

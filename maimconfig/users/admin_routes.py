@@ -10,7 +10,7 @@ from flask import Response
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
-from maimconfig.http.context import actor, current, runtime, session
+from maimconfig.http.context import actor, current, login, runtime, session
 from maimconfig.http.parsing import load_body
 from maimconfig.http.schema import changes_of
 from maimconfig.security import passwords
@@ -48,7 +48,7 @@ def _hash_of_new_user() -> str:
     "/users",
     creates=True,
     first=_hash_of_new_user,
-    errors=(*ROLE, errors.UserTaken, errors.Busy),
+    errors=(*ROLE, errors.UserTaken, errors.TenantNotFound, errors.Busy),
 )
 @blp.arguments(schemas.UserCreate)
 @blp.response(200, schemas.ManagedUserOut)
@@ -70,7 +70,7 @@ def get_user(user_id: str) -> User:
 @blp.put(
     "/users/<id:user_id>",
     etag=True,
-    errors=(*UNKNOWN, errors.UserTaken, errors.LastAdmin),
+    errors=(*UNKNOWN, errors.UserTaken, errors.LastAdmin, errors.TenantNotFound),
 )
 @blp.arguments(schemas.UserChange)
 @blp.response(200, schemas.ManagedUserOut)
@@ -79,7 +79,7 @@ def change_user(payload: dict[str, Any], user_id: str) -> User:
     is_active = payload.pop("is_active", None)
     if is_active is not None:
         payload["status"] = "active" if is_active else "suspended"
-    changes = changes_of(payload, "email", "full_name")
+    changes = changes_of(payload, "email", "full_name", "tenant_ids")
     user = service.change(session(), user_id, changes, expected_revisions())
     revision_etag(user.revision)
     return user
@@ -132,7 +132,7 @@ def list_permissions() -> dict[str, Any]:
 @blp.response(200, schemas.Dashboard)
 def get_dashboard() -> dict[str, Any]:
     """The service in numbers"""
-    return analytics.dashboard(session())
+    return analytics.dashboard(session(), login())
 
 
 @blp.get("/analytics/users", errors=ROLE)

@@ -11,17 +11,20 @@ from maimconfig import clock
 from maimconfig.activity.models import AgentActivity
 from maimconfig.agents.models import Agent
 from maimconfig.api_keys.models import ApiKey
+from maimconfig.conversations import analytics as conversations
 from maimconfig.db.session import Session
 from maimconfig.tenants.models import Tenant
 from maimconfig.usage.models import UsageRecord
 from maimconfig.usage.report import sums, totals_of
+from maimconfig.users.login import Login
 from maimconfig.users.models import LoginSession, User
 
 REGISTRATION_DAYS = 30
 
 
-def dashboard(session: Session) -> dict[str, Any]:
-    """Counts of all kinds of objects by status, and usage today and this month."""
+def dashboard(session: Session, login: Login) -> dict[str, Any]:
+    """Counts of all kinds of objects by status, usage today and this month, and the conversations
+    of the tenants that a user serves."""
     now = clock.now()
     alive = select(func.count()).select_from(AgentActivity).where(AgentActivity.expires_at > now)
     return {
@@ -29,6 +32,7 @@ def dashboard(session: Session) -> dict[str, Any]:
         "tenants": _by(session, Tenant.status),
         "agents": {**_by(session, Agent.status), "alive": session.scalar(alive) or 0},
         "api_keys": _by(session, ApiKey.status),
+        "conversations": conversations.numbers(session, login),
         "usage_today": _usage(session, UsageRecord.day == now.strftime("%Y-%m-%d")),
         "usage_this_month": _usage(session, UsageRecord.day >= now.strftime("%Y-%m-01")),
     }

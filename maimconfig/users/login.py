@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class Login(NamedTuple):
-    """A login session and its user."""
+    """A login session and its user.
+
+    Attributes:
+        serves_all_tenants: False for staff of listed tenants, see `users.presence`.
+    """
 
     session_id: str
     user_id: str
@@ -28,6 +32,7 @@ class Login(NamedTuple):
     status: str
     expires_at: datetime
     ended_at: datetime | None
+    serves_all_tenants: bool
 
     def may(self, permission: str) -> bool:
         """Whether the user's role has a permission."""
@@ -43,6 +48,7 @@ LOGIN_BY_ID: LookUp[Login] = LookUp(
         User.status,
         LoginSession.expires_at,
         LoginSession.ended_at,
+        User.serves_all_tenants,
     )
     .join(User, User.id == LoginSession.user_id)
     .where(LoginSession.id == bindparam("session_id")),

@@ -6,7 +6,7 @@ import unicodedata
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, String
-from sqlalchemy.orm import Mapped, mapped_column, validates
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from maimconfig.db.base import MYSQL_TABLE, Base, Id, Name, Revisioned
 from maimconfig.users.roles import permissions_of
@@ -49,6 +49,15 @@ class User(Revisioned, Base):
     status: Mapped[str] = mapped_column(String(20), default="active")
     last_login_at: Mapped[datetime | None] = mapped_column()
     serves_all_tenants: Mapped[bool] = mapped_column(default=True)
+
+    served: Mapped[list[StaffTenant]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True, order_by="StaffTenant.tenant_id"
+    )
+
+    @property
+    def tenant_ids(self) -> list[str] | None:
+        """The tenants that the user serves as staff; None for all."""
+        return None if self.serves_all_tenants else [row.tenant_id for row in self.served]
 
     @property
     def is_active(self) -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.orm import selectinload
+from sqlalchemy.orm.attributes import flag_modified
 
 from maimconfig import clock
 from maimconfig.db.session import Session
+from maimconfig.tenants import service as tenants
+from maimconfig.users.login import Login
 from maimconfig.users.models import StaffPresence, StaffTenant, User
 
 # Seen within this time a user counts as being there.
@@ -36,6 +41,51 @@ def tenants_of(session: Session, user_id: str) -> list[str] | None:
         return None
     found = select(StaffTenant.tenant_id).where(StaffTenant.user_id == user_id)
     return list(session.scalars(found.order_by(StaffTenant.tenant_id)))
+
+
+def visible(login: Login, tenant_id: Any) -> ColumnElement[bool]:
+    """The condition that a login's user sees what belongs to a tenant; made without a query.
+
+    Args:
+        tenant_id: a column of the query that it is for.
+    """
+    if login.serves_all_tenants:
+        return true()
+    served = select(StaffTenant.tenant_id).where(StaffTenant.user_id == login.user_id)
+    condition: ColumnElement[bool] = tenant_id.in_(served)
+    return condition
+
+
+def set_tenants(session: Session, user: User, tenant_ids: Collection[str] | None) -> None:
+    """Say which tenants a user serves, from the next request on.
+
+    Args:
+        tenant_ids: None for all.
+
+    Raises:
+        TenantNotFound: one of them isn't there.
+    """
+    wanted = None if tenant_ids is None else sorted(set(tenant_ids))
+    if wanted == user.tenant_ids:
+        return
+    for tenant_id in wanted or ():
+        tenants.get(session, tenant_id, hold=True)
+    user.serves_all_tenants = wanted is None
+    known = {row.tenant_id: row for row in user.served}
+    user.served = [
+        known.get(tenant_id) or StaffTenant(user_id=user.id, tenant_id=tenant_id)
+        for tenant_id in wanted or ()
+    ]
+    # A list alone that changes would leave the user's revision as it was.
+    flag_modified(user, "serves_all_tenants")
+
+
+def load_tenants(session: Session, users: Sequence[User]) -> None:
+    """Read which tenants users serve, in one query for all of them."""
+    restricted = [user.id for user in users if not user.serves_all_tenants]
+    if restricted:
+        served = select(User).where(User.id.in_(restricted)).options(selectinload(User.served))
+        session.scalars(served).all()
 
 
 def note_seen(session: Session, user_id: str) -> None:

@@ -18,6 +18,16 @@ from maimconfig.users.roles import ROLES
 MAX_USERNAME = 64
 
 
+SERVED = "The tenants whose conversations the user sees, as staff; null are all."
+MAX_SERVED = 1000
+
+
+def _tenant_ids() -> fields.Texts:
+    return fields.Texts(
+        items=MAX_SERVED, text=fields.Id(), allow_none=True, metadata={"description": SERVED}
+    )
+
+
 class Username(fields.Name):
     """A name of at most 64 characters, so that the personal tenant's name fits."""
 
@@ -102,6 +112,9 @@ class ManagedUserOut(UserOut):
     """A user as administrators see it."""
 
     status = plain.String(required=True)
+    tenant_ids = plain.List(
+        plain.String(), required=True, allow_none=True, metadata={"description": SERVED}
+    )
     last_login_at = fields.Moment(required=True, allow_none=True)
     updated_at = fields.Moment(required=True)
 
@@ -150,6 +163,7 @@ class UserCreate(Register):
     """POST /admin/users"""
 
     role = fields.String(load_default="user", validate=fields.one_of(*ROLES))
+    tenant_ids = _tenant_ids()
 
 
 class UserChange(InputSchema):
@@ -160,6 +174,7 @@ class UserChange(InputSchema):
     role = fields.String(allow_none=True, validate=fields.one_of(*ROLES))
     status = fields.String(allow_none=True, validate=fields.one_of(*USER_STATUSES))
     is_active = fields.Boolean(allow_none=True)
+    tenant_ids = _tenant_ids()
 
 
 class StatusChange(InputSchema):
@@ -199,6 +214,9 @@ class Dashboard(Schema):
     tenants = plain.Dict(keys=plain.String(), values=plain.Integer(), required=True)
     agents = plain.Dict(keys=plain.String(), values=plain.Integer(), required=True)
     api_keys = plain.Dict(keys=plain.String(), values=plain.Integer(), required=True)
+    conversations = plain.Dict(
+        required=True, metadata={"description": "As /admin/analytics/conversations shows them."}
+    )
     usage_today = plain.Dict(required=True)
     usage_this_month = plain.Dict(required=True)
 

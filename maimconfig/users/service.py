@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
@@ -16,7 +16,7 @@ from maimconfig.db.session import Session
 from maimconfig.http.errors import LastAdmin, UserNotFound, UserTaken
 from maimconfig.http.pagination import Page, paginate
 from maimconfig.tenants import service as tenants
-from maimconfig.users import sessions
+from maimconfig.users import presence, sessions
 from maimconfig.users.models import User, folded
 
 
@@ -28,13 +28,16 @@ def create(
     email: str | None = None,
     full_name: str | None = None,
     role: str = "user",
+    tenant_ids: Sequence[str] | None = None,
 ) -> User:
     """Create a user, and a personal tenant of its own, in one transaction.
 
     Args:
         password_hash: made beforehand, since no transaction should wait for argon2.
+        tenant_ids: the tenants that the user serves as staff; None for all.
 
     Raises:
+        TenantNotFound: one of the tenants isn't there.
         UserTaken: the username or the email is somebody's, whatever its case or width.
     """
     user = User(
@@ -49,6 +52,7 @@ def create(
     session.add(user)
     _flush(session)
     _require_own_names(session, user)
+    presence.set_tenants(session, user, tenant_ids)
     audit.record(session, "user.create", user.id, tenant_id=None, after=shown(user))
     _give_personal_tenant(session, user)
     return user
@@ -101,7 +105,9 @@ def find(
         rows = rows.where(
             or_(func.instr(User.folded_username, part) > 0, func.instr(User.folded_email, part) > 0)
         )
-    return paginate(session, User, rows, page=page, page_size=page_size)
+    found = paginate(session, User, rows, page=page, page_size=page_size)
+    presence.load_tenants(session, found.items)
+    return found
 
 
 def change(
@@ -113,19 +119,22 @@ def change(
     """Change a user; whoever may do less or nothing from now on, may so from the next request.
 
     Args:
-        changes: new values by field: email, full_name, role, status.
+        changes: new values by field: email, full_name, role, status, tenant_ids.
         expected: revisions that the caller allows.
 
     Raises:
         UserNotFound: there is none.
         UserTaken: the email is somebody else's.
         LastAdmin: nobody would be left to administrate.
+        TenantNotFound: one of the tenants isn't there.
         PreconditionFailed: it isn't of an expected revision.
     """
     admins = _lock_admins(session)
     user = get(session, user_id, lock=True)
     revisions.require(user.revision, expected)
     before = shown(user)
+    if "tenant_ids" in changes:
+        presence.set_tenants(session, user, changes.pop("tenant_ids"))
     for field, value in changes.items():
         setattr(user, field, value)
     if not session.is_modified(user):
@@ -184,7 +193,7 @@ def note_login(session: Session, user_id: str, password_hash: str | None) -> Non
 
 def shown(user: User) -> dict[str, Any]:
     """A user as the audit log keeps it, without its password."""
-    fields = ("username", "email", "full_name", "role", "status")
+    fields = ("username", "email", "full_name", "role", "status", "tenant_ids")
     return {field: getattr(user, field) for field in fields}
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 
 from maimconfig import clock
 from maimconfig.audit import service as audit
@@ -41,6 +41,14 @@ class Event(NamedTuple):
     data: Mapping[str, Any]
 
 
+# In Core, for they are on the way of every message.
+_WEBHOOKS: Any = Webhook.__table__
+_DELIVERIES: Any = Delivery.__table__
+_LISTENING = select(_WEBHOOKS.c.tenant_id, _WEBHOOKS.c.id, _WEBHOOKS.c.events).where(
+    _WEBHOOKS.c.tenant_id.in_(bindparam("tenant_ids", expanding=True)), _WEBHOOKS.c.is_active
+)
+
+
 def emit(session: Session, tenant_id: str, event: str, data: Mapping[str, Any]) -> None:
     """Tell a tenant's webhooks of an event, if this transaction commits; see `Event`."""
     emit_many(session, [Event(tenant_id, event, data)])
@@ -62,7 +70,7 @@ def emit_many(session: Session, events: Sequence[Event]) -> None:
         if not names or event.name in names
     ]
     if rows:
-        session.execute(insert(Delivery), rows)
+        session.connection().execute(insert(_DELIVERIES), rows)
         session.when_committed(session.runtime.webhooks.wake)
 
 
@@ -70,10 +78,8 @@ def _listening(
     session: Session, tenant_ids: Collection[str]
 ) -> dict[str, list[tuple[str, list[str]]]]:
     found: dict[str, list[tuple[str, list[str]]]] = {}
-    active = select(Webhook.tenant_id, Webhook.id, Webhook.events).where(
-        Webhook.tenant_id.in_(sorted(tenant_ids)), Webhook.is_active
-    )
-    for tenant_id, webhook_id, names in session.execute(active):
+    listening = session.connection().execute(_LISTENING, {"tenant_ids": sorted(tenant_ids)})
+    for tenant_id, webhook_id, names in listening:
         found.setdefault(tenant_id, []).append((webhook_id, names))
     return found
 

@@ -29,6 +29,10 @@ def upgrade() -> None:
         " WHERE watched_until IS NULL AND expires_at > :now"
     )
     op.get_bind().execute(alive, {"now": stored_moment(clock.now())})
+    # For the numbers of a day and a week, and for what waits now.
+    _index("conversations", "status", "tenant_id")
+    _index("conversations", "created_at")
+    _index("conversations", "resolved_at")
     _columns(
         "chat_monthly_use",
         sa.Column("tokens_exceeded_at", UtcDateTime(), nullable=True),
