@@ -36,7 +36,7 @@ def _both(method: str, rule: str, **options: Any) -> Callable[[Any], Any]:
             return view(*args, **kwargs)
 
         # Each is documented by itself, in place.
-        alias.__dict__["_apidoc"] = deepcopy(view.__dict__["_apidoc"])
+        alias.__dict__["_apidoc"] = deepcopy(view.__dict__.get("_apidoc", {}))
         alias.__name__ = f"{view.__name__}_as_customer"
         route = getattr(blp, method)
         route(f"/customers{rule}", **options)(alias)
