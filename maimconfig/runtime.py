@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from maimconfig.agents.marks import Marks
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
@@ -47,6 +48,7 @@ class Runtime:
         catalogue: the system's AI providers and models.
         bot_defaults: the lowest layer of every agent's configuration.
         key_usage: counts of key checks that are not yet written.
+        agent_marks: where far pages of agents begin.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
@@ -59,6 +61,7 @@ class Runtime:
     catalogue: Catalogue
     bot_defaults: dict[str, Any]
     key_usage: KeyUsage = field(default_factory=KeyUsage)
+    agent_marks: Marks = field(default_factory=Marks)
     draining: bool = False
 
     def __post_init__(self) -> None:

@@ -66,7 +66,7 @@ class Prepared(Generic[R]):
             # Nobody pings these connections: after a restart of the database all are dead.
             self._connections.renew()
             rows = self._again(values)
-        return [self._record(*self._processed(row)) for row in rows]
+        return [self._made(row) for row in rows]
 
     def _again(self, values: dict[str, Any]) -> Sequence[Any]:
         try:
@@ -93,19 +93,22 @@ class Prepared(Generic[R]):
         self._connections.give(connection)
         return rows
 
-    def _processed(self, row: Sequence[Any]) -> list[Any]:
-        return [
-            value if process is None else process(value)
-            for value, process in zip(row, self._processors, strict=True)
-        ]
+    def _made(self, row: Sequence[Any]) -> R:
+        values = list(row)
+        for place, process in self._processors:
+            if values[place] is not None:
+                values[place] = process(values[place])
+        return self._record(*values)
 
 
 class _Disconnected(Exception):
     """The connection turned out to be gone."""
 
 
-def _processors(query: Select[Any], dialect: Any) -> list[Callable[[Any], Any] | None]:
-    return [
+def _processors(query: Select[Any], dialect: Any) -> list[tuple[int, Callable[[Any], Any]]]:
+    """What makes values of what the driver gives, by the place of the column; NULL stays None."""
+    found = [
         column.type.dialect_impl(dialect).result_processor(dialect, None)
         for column in query.selected_columns
     ]
+    return [(place, process) for place, process in enumerate(found) if process is not None]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import re
-import secrets
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from flask import Flask, Request, Response, request
+from flask import Flask, Response, request
 
 from maimconfig.db.session import Actor, Session
+from maimconfig.http.application import BodyRequest
 from maimconfig.http.errors import TokenInvalid
 from maimconfig.i18n import Locale
 from maimconfig.runtime import Runtime
@@ -39,6 +40,7 @@ class Context:
     Attributes:
         runtime: the running service.
         plane: that the request came to.
+        request: as Flask has it; its proxy of the same name is asked ten times slower.
         environ: of WSGI.
         request_id: `req_` and 16 of [0-9a-f], or the caller's own X-Request-ID.
         tenant_id: whose request this is, as far as known.
@@ -55,6 +57,7 @@ class Context:
         "login",
         "plane",
         "prepared",
+        "request",
         "request_id",
         "runtime",
         "session",
@@ -64,14 +67,15 @@ class Context:
     session: Session
     prepared: Any
 
-    def __init__(self, runtime: Runtime, plane: str, environ: WSGIEnvironment) -> None:
+    def __init__(self, runtime: Runtime, plane: str, request: BodyRequest) -> None:
         self._started = time.perf_counter()
         self.runtime = runtime
         self.plane = plane
-        self.environ = environ
-        inbound_id: str | None = environ.get("HTTP_X_REQUEST_ID")
+        self.request = request
+        self.environ: WSGIEnvironment = request.environ
+        inbound_id: str | None = self.environ.get("HTTP_X_REQUEST_ID")
         if inbound_id is None or not _INBOUND_ID.match(inbound_id):
-            inbound_id = f"req_{secrets.token_hex(8)}"
+            inbound_id = f"req_{random.getrandbits(64):016x}"
         self.request_id = inbound_id
         self.tenant_id: str | None = None
         self.login: Login | None = None
@@ -88,7 +92,7 @@ def init_context(app: Flask, runtime: Runtime, plane: str) -> None:
 
     def begin() -> None:
         runtime.background.ensure()
-        _current.set(Context(runtime, plane, request.environ))
+        _current.set(Context(runtime, plane, request._get_current_object()))  # type: ignore[attr-defined]
 
     app.before_request(begin)
     app.after_request(_finish)
@@ -111,9 +115,10 @@ def session() -> Session:
 
 def locale() -> Locale:
     """The caller's language: Chinese unless English is preferred by Accept-Language."""
-    if not current().environ.get("HTTP_ACCEPT_LANGUAGE"):
+    asked = current().request
+    if not asked.environ.get("HTTP_ACCEPT_LANGUAGE"):
         return "zh"
-    for language, quality in request.accept_languages:
+    for language, quality in asked.accept_languages:
         primary = language[:2].lower()
         if quality and primary in ("zh", "en") and not language[2:3].isalpha():
             return "en" if primary == "en" else "zh"
@@ -181,13 +186,15 @@ def rightmost_untrusted(chain: Sequence[str], trusted: Sequence[Network]) -> str
 
 def _finish(response: Response) -> Response:
     context = current()
-    response.headers.update(context.headers)
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    for name, value in context.headers.items():
+        response.headers[name] = value
+    asked = context.request
+    rule = asked.url_rule
     access_log.info(
         "request",
         request_id=context.request_id,
         method=asked.method,
-        route=asked.url_rule.rule if asked.url_rule else None,
+        route=rule.rule if rule else None,
         path=asked.path,
         status=response.status_code,
         duration_ms=round(context.execution_time * 1000, 2),
