@@ -241,7 +241,7 @@ def _store(session: Session, agent: Agent) -> Agent:
     tenant = tenants.get(session, agent.tenant_id, lock=True)
     if agent.template_id is not None:
         templates.visible(session, agent.template_id, tenant.id)
-    limit = tenants.quota(session, tenant, "max_agents")
+    limit = tenants.quota(session, tenant.tenant_config, "max_agents")
     if not tenants.count_up(session, tenant, "agent_count", limit):
         raise TenantQuotaExceeded(f"max_agents: {limit}")
     agent.status = "active"
