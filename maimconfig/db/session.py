@@ -10,11 +10,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from sqlalchemy import orm, text
+from sqlalchemy import Connection, orm, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -65,6 +65,11 @@ class Session(orm.Session):
 
     runtime: Runtime
     actor: Actor
+
+    @cached_property
+    def of_unit(self) -> Connection:
+        """The unit's connection, which stays the same; to ask for it each time costs 20 us."""
+        return self.connection()
 
 
 class Database:

@@ -52,7 +52,7 @@ class Statement(Generic[R]):
         return rows
 
     def _executed(self, session: Session, values: dict[str, Any]) -> tuple[Compiled, Any]:
-        connection = session.connection()
+        connection = session.of_unit
         compiled = self._compiled.get(connection.dialect.name)
         if compiled is None:
             compiled = Compiled(self._statement, connection.dialect)
