@@ -138,15 +138,15 @@ def _call(base: str, path: str, body: Any) -> Any:
         return json.load(response)["data"]
 
 
-def _fill(env: dict[str, str], tenant_id: str) -> None:
-    """Give the tenant 100 000 agents, past the API."""
+def _fill(env: dict[str, str], tenant_id: str, agents: int = AGENTS) -> None:
+    """Give the tenant that many agents, past the API; it has one already."""
     settings = load_settings(env)
     database = Database(make_url(settings.database_url), pool_size=1, synchronous="NORMAL")
-    rows = [_agent(tenant_id, number) for number in range(1, AGENTS)]
+    rows = [_agent(tenant_id, number) for number in range(1, agents)]
     with database.writer.begin() as connection:
         for start in range(0, len(rows), 1000):
             connection.execute(insert(Agent), rows[start : start + 1000])
-        connection.execute(update(Tenant).where(Tenant.id == tenant_id).values(agent_count=AGENTS))
+        connection.execute(update(Tenant).where(Tenant.id == tenant_id).values(agent_count=agents))
     database.dispose()
 
 

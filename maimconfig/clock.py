@@ -14,4 +14,4 @@ def now() -> datetime:
 
 def wire(moment: datetime) -> str:
     """ISO 8601 with `Z`; microseconds are shown when not zero (contract, Objects)."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

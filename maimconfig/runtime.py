@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from maimconfig.agents.marks import Marks
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
@@ -51,6 +52,7 @@ class Runtime:
         bot_defaults: the lowest layer of every agent's configuration.
         key_usage: counts of key checks that are not yet written.
         realtime_address: where this process's own gateway listens, as host:port.
+        agent_marks: where far pages of agents begin.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
@@ -67,6 +69,7 @@ class Runtime:
     bot_defaults: dict[str, Any]
     key_usage: KeyUsage = field(default_factory=KeyUsage)
     realtime_address: str | None = None
+    agent_marks: Marks = field(default_factory=Marks)
     draining: bool = False
 
     def __post_init__(self) -> None:

@@ -63,14 +63,20 @@ def effective(session: Session, agent: Agent, *, explained: bool = False) -> dic
     return {"config": merged, "explain": merge.explain(layers)} if explained else merged
 
 
-def opened(session: Session, agent: Agent) -> dict[str, Any]:
+def opened(
+    session: Session, own: Mapping[str, Any], template: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The effective configuration with its secrets in the clear, for whoever asks an agent's
-    providers; never show it."""
+    providers; never show it.
+
+    Args:
+        own, template: as they are stored.
+    """
 
     def unsealed(stored: Mapping[str, Any]) -> dict[str, Any]:
         return config_secrets.unseal(stored, session.runtime.vault)
 
-    return merge.effective(_layers(session, agent, unsealed))
+    return merge.effective(configuration.layers(session, own, template, unsealed))
 
 
 def _layers(

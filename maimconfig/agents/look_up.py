@@ -7,8 +7,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Select, bindparam, func, select
+from sqlalchemy import Integer, Select, String, bindparam, func, select, type_coerce
 
+from maimconfig.agents.marks import ListState
 from maimconfig.agents.models import Agent, AgentTag
 from maimconfig.db.look_up import LookUp
 from maimconfig.tenants.models import Tenant
@@ -52,6 +53,14 @@ COUNT_OF_TENANT: LookUp[int] = LookUp(
     select(Tenant.agent_count).where(Tenant.id == bindparam("tenant_id")), int
 )
 
+_OF_TENANT = Agent.tenant_id == bindparam("tenant_id")
+_TOTAL = select(Tenant.agent_count).where(Tenant.id == bindparam("tenant_id")).scalar_subquery()
+_NEWEST_ID = select(Agent.id).where(_OF_TENANT).order_by(*_NEWEST).limit(1).scalar_subquery()
+
+STATE_OF_LIST: LookUp[ListState] = LookUp(
+    select(Tenant.agent_count, _NEWEST_ID).where(Tenant.id == bindparam("tenant_id")), ListState
+)
+
 _FILTERS = {
     "status": Agent.status == bindparam("status"),
     "tag": Agent.id.in_(
@@ -70,16 +79,7 @@ def page(filters: frozenset[str]) -> LookUp[AgentRow]:
     Args:
         filters: which of status, tag and q are given.
     """
-    # The index alone finds the ids of a far page; only its own rows are then read.
-    cut = (
-        _ids(filters)
-        .order_by(*_NEWEST)
-        .limit(bindparam("limit", type_=Integer))
-        .offset(bindparam("skip", type_=Integer))
-        .subquery()
-    )
-    rows = select(*_COLUMNS).join(cut, Agent.id == cut.c.id).order_by(*_NEWEST)
-    return LookUp(rows, AgentRow)
+    return LookUp(_cut(_ids(filters), *_COLUMNS), AgentRow)
 
 
 @lru_cache
@@ -91,3 +91,44 @@ def count(filters: frozenset[str]) -> LookUp[int]:
 def _ids(filters: Collection[str]) -> Select[Any]:
     wanted = [_FILTERS[name] for name in sorted(filters)]
     return select(Agent.id).where(Agent.tenant_id == bindparam("tenant_id"), *wanted)
+
+
+class FarRow(NamedTuple):
+    """A row of a far page, and the list in which it was found.
+
+    Attributes:
+        moment: its created_at, as the driver gives it and takes it again.
+    """
+
+    agent: AgentRow
+    moment: Any
+    state: ListState
+
+
+def _far_row(*values: Any) -> FarRow:
+    *columns, moment, total, newest = values
+    return FarRow(AgentRow(*columns), moment, ListState(total, newest))
+
+
+def _cut(ids: Select[Any], *columns: Any) -> Select[Any]:
+    """A page: the index alone finds its ids; only its own rows are then read."""
+    cut = (
+        ids.order_by(*_NEWEST)
+        .limit(bindparam("limit", type_=Integer))
+        .offset(bindparam("skip", type_=Integer))
+        .subquery()
+    )
+    return select(*columns).join(cut, Agent.id == cut.c.id).order_by(*_NEWEST)
+
+
+_moment = bindparam("moment", type_=String)
+_FAR_COLUMNS = (*_COLUMNS, type_coerce(Agent.created_at, String), _TOTAL, _NEWEST_ID)
+_FROM_MARK = (
+    type_coerce(Agent.created_at, String) <= _moment,
+    (type_coerce(Agent.created_at, String) < _moment) | (Agent.id <= bindparam("id")),
+)
+
+FAR_PAGE: LookUp[FarRow] = LookUp(_cut(_ids(()), *_FAR_COLUMNS), _far_row)
+FAR_PAGE_FROM_MARK: LookUp[FarRow] = LookUp(
+    _cut(_ids(()).where(*_FROM_MARK), *_FAR_COLUMNS), _far_row
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maimconfig import clock
-from maimconfig.agents import config_service, configuration, schemas, service, versions
+from maimconfig.agents import config_service, configuration, lists, schemas, service, versions
 from maimconfig.agents.look_up import AgentRow
 from maimconfig.agents.models import Agent, AgentConfigVersion
 from maimconfig.http import errors
@@ -57,7 +57,7 @@ def create_agent(payload: dict[str, Any]) -> Agent:
 def list_agents(query: dict[str, Any]) -> Page[AgentRow]:
     """List the agents of a tenant, newest first"""
     note_tenant(query["tenant_id"])
-    return service.find(session(), **query)
+    return lists.find(session(), **query)
 
 
 @blp.get("/<id:agent_id>", etag=True, errors=UNKNOWN)

@@ -21,10 +21,8 @@ from maimconfig.http.errors import (
     AgentConfigInvalid,
     AgentNameTaken,
     AgentNotFound,
-    TenantNotFound,
     TenantQuotaExceeded,
 )
-from maimconfig.http.pagination import Page
 from maimconfig.i18n import Text
 from maimconfig.templates import service as templates
 from maimconfig.tenants import service as tenants
@@ -173,31 +171,6 @@ def of_owner(session: Session, owner_id: str, *, skip: int, limit: int) -> Seque
     return database.find_all(look_up.AGENTS_OF_OWNER, owner_id=owner_id, skip=skip, limit=limit)
 
 
-def find(
-    session: Session, *, tenant_id: str, page: int, page_size: int, **filters: str | None
-) -> Page[AgentRow]:
-    """Agents of a tenant, newest first.
-
-    Args:
-        filters: `status`, `tag`, and `q`, a part of the name, in any case; None is no filter.
-
-    Raises:
-        TenantNotFound: there is no such tenant.
-    """
-    database = session.runtime.database
-    total = database.find(look_up.COUNT_OF_TENANT, tenant_id=tenant_id)
-    if total is None:
-        raise TenantNotFound
-    given = {name: value.casefold() if name == "q" else value
-             for name, value in filters.items() if value}  # fmt: skip
-    named = frozenset(given)
-    if named:
-        total = database.find(look_up.count(named), tenant_id=tenant_id, **given) or 0
-    cut = {"limit": page_size, "skip": (page - 1) * page_size}
-    rows = database.find_all(look_up.page(named), tenant_id=tenant_id, **cut, **given)
-    return Page(rows, page, page_size, total)
-
-
 def change(
     session: Session,
     agent_id: str,
@@ -268,7 +241,7 @@ def _store(session: Session, agent: Agent) -> Agent:
     tenant = tenants.get(session, agent.tenant_id, lock=True)
     if agent.template_id is not None:
         templates.visible(session, agent.template_id, tenant.id)
-    limit = tenants.quota(session, tenant, "max_agents")
+    limit = tenants.quota(session, tenant.tenant_config, "max_agents")
     if not tenants.count_up(session, tenant, "agent_count", limit):
         raise TenantQuotaExceeded(f"max_agents: {limit}")
     agent.status = "active"

@@ -47,7 +47,7 @@ def create(
     """
     tenant = tenants.get(session, tenant_id, lock=True)
     agents.get(session, agent_id, tenant_id=tenant_id)
-    limit = tenants.quota(session, tenant, "max_api_keys")
+    limit = tenants.quota(session, tenant.tenant_config, "max_api_keys")
     if not tenants.count_up(session, tenant, "api_key_count", limit):
         raise KeyQuotaExceeded(f"max_api_keys: {limit}")
     key = ApiKey(

@@ -7,23 +7,26 @@ what is left.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from math import ceil
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import BigInteger, bindparam, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from maimconfig import clock
 from maimconfig.chat.models import MonthlyUse
 from maimconfig.db.session import Session
+from maimconfig.db.statements import Statement
+from maimconfig.db.types import Money
 from maimconfig.http.errors import QuotaExceeded, RateLimited
 from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.service import RateVerdict
 from maimconfig.tenants import service as tenants
-from maimconfig.tenants.models import Tenant
 from maimconfig.webhooks import service as webhooks
 
 MINUTE = timedelta(minutes=1)
@@ -38,13 +41,13 @@ class Quotas:
     cost_per_month: Decimal | None
 
 
-def of(session: Session, tenant: Tenant) -> Quotas:
+def of(session: Session, tenant_config: Mapping[str, Any]) -> Quotas:
     """The quotas of a tenant: its own, else the settings' defaults."""
-    own = tenant.tenant_config.get("quotas")
+    own = tenant_config.get("quotas")
     cost = own.get("cost_per_month") if isinstance(own, dict) else None
     return Quotas(
-        requests_per_minute=tenants.quota(session, tenant, "requests_per_minute"),
-        tokens_per_month=tenants.quota(session, tenant, "tokens_per_month"),
+        requests_per_minute=tenants.quota(session, tenant_config, "requests_per_minute"),
+        tokens_per_month=tenants.quota(session, tenant_config, "tokens_per_month"),
         # By its text, for 0.1 is no binary fraction.
         cost_per_month=Decimal(str(cost)) if type(cost) in (int, float) else None,
     )
@@ -91,10 +94,9 @@ def reserve(
 
 def settle(session: Session, tenant_id: str, month: str, *, tokens: int, cost: Decimal) -> None:
     """Correct what was reserved by the difference to what was used."""
-    corrected = update(MonthlyUse).values(
-        tokens=MonthlyUse.tokens + tokens, cost=MonthlyUse.cost + cost
+    _RAISE[False, False].run(
+        session, of_tenant=tenant_id, of_month=month, more_tokens=tokens, more_cost=cost
     )
-    session.execute(corrected.where(_is(tenant_id, month)), execution_options=_UNSYNCHRONIZED)
 
 
 def tell_exceeded(session: Session, tenant_id: str, quota: str) -> None:
@@ -115,7 +117,7 @@ def tell_exceeded(session: Session, tenant_id: str, quota: str) -> None:
     first = update(MonthlyUse).where(_is(tenant_id, month), told.is_(None))
     result = session.execute(first.values({told: clock.now()}), execution_options=_UNSYNCHRONIZED)
     if result.rowcount == 1:  # type: ignore[attr-defined]
-        limit = getattr(of(session, tenant), quota)
+        limit = getattr(of(session, tenant.tenant_config), quota)
         data = {"quota": quota, "month": month, "limit": None if limit is None else float(limit)}
         webhooks.emit(session, tenant_id, "quota.exceeded", data)
 
@@ -133,21 +135,38 @@ def _is(tenant_id: str, month: str) -> Any:
     return (MonthlyUse.tenant_id == tenant_id) & (MonthlyUse.month == month)
 
 
+def _raised(tokens_limited: bool, cost_limited: bool) -> Statement[Any]:
+    tokens, cost = bindparam("more_tokens", type_=BigInteger), bindparam("more_cost", type_=Money)
+    raised = (
+        update(MonthlyUse)
+        .where(
+            MonthlyUse.tenant_id == bindparam("of_tenant"),
+            MonthlyUse.month == bindparam("of_month"),
+        )
+        .values(tokens=MonthlyUse.tokens + tokens, cost=MonthlyUse.cost + cost)
+    )
+    if tokens_limited:
+        raised = raised.where(MonthlyUse.tokens <= bindparam("most_tokens"))
+    if cost_limited:
+        raised = raised.where(MonthlyUse.cost <= bindparam("most_cost"))
+    return Statement(raised)
+
+
+_RAISE = {limited: _raised(*limited) for limited in product((False, True), repeat=2)}
+
+
 def _add(
     session: Session, tenant_id: str, month: str, quotas: Quotas, tokens: int, cost: Decimal
 ) -> bool:
-    raised = (
-        update(MonthlyUse)
-        .where(_is(tenant_id, month))
-        .values(tokens=MonthlyUse.tokens + tokens, cost=MonthlyUse.cost + cost)
-    )
+    most: dict[str, Any] = {}
     if quotas.tokens_per_month is not None:
-        raised = raised.where(MonthlyUse.tokens <= quotas.tokens_per_month - tokens)
+        most["most_tokens"] = quotas.tokens_per_month - tokens
     if quotas.cost_per_month is not None:
-        # A sum would have lost the type that makes an amount of it.
-        raised = raised.where(MonthlyUse.cost <= quotas.cost_per_month - cost)
-    result = session.execute(raised, execution_options=_UNSYNCHRONIZED)
-    rows: int = result.rowcount  # type: ignore[attr-defined]
+        most["most_cost"] = quotas.cost_per_month - cost
+    raised = _RAISE["most_tokens" in most, "most_cost" in most]
+    rows = raised.run(
+        session, of_tenant=tenant_id, of_month=month, more_tokens=tokens, more_cost=cost, **most
+    )
     return rows == 1
 
 

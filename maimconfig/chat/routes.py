@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from maimconfig.agents import service as agents
+from maimconfig.agents import lists as agent_lists
 from maimconfig.chat import schemas, service, streams
 from maimconfig.chat.batch import SIDE_BY_SIDE, Batch
 from maimconfig.chat.callers import caller_of, is_trusted, noting_limit, sent_key, tenant_of
@@ -95,7 +95,7 @@ def list_chat_agents(query: dict[str, Any]) -> dict[str, Any]:
     """
     tenant_id = tenant_of(query)
     page = runtime().read(
-        lambda session: agents.find(
+        lambda session: agent_lists.find(
             session,
             tenant_id=tenant_id,
             status="active",

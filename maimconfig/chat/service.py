@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from maimconfig.agents import config_service
 from maimconfig.agents import service as agents
-from maimconfig.agents.models import Agent
 from maimconfig.chat import (
     asking,
     content_filter,
+    look_up,
     offline,
     prompt,
     quotas,
@@ -42,13 +42,13 @@ from maimconfig.http.errors import (
     MessageDropped,
     QuotaExceeded,
     TenantNotActive,
+    TenantNotFound,
     TokenInvalid,
 )
 from maimconfig.http.fields import REQUIRED
 from maimconfig.key_checks import service as key_checks
 from maimconfig.key_checks.refusals import good
 from maimconfig.providers.types import Ask
-from maimconfig.tenants import service as tenants
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
@@ -289,33 +289,38 @@ def resolve(session: Session, caller: Caller) -> ChatAgent:
         TenantNotFound, AgentNotFound: unknown, or the agent is of another tenant.
         TenantNotActive, AgentNotActive: it doesn't chat.
     """
-    tenant = tenants.get(session, caller.tenant_id)
-    agent = agents.get(session, caller.agent_id, tenant_id=caller.tenant_id)
-    if tenant.status != "active":
+    asked = session.runtime.database.find(
+        look_up.ASKED, tenant_id=caller.tenant_id, agent_id=caller.agent_id
+    )
+    if asked is None:
+        raise TenantNotFound
+    if asked.agent_id is None:
+        raise AgentNotFound
+    if asked.tenant_status != "active":
         raise TenantNotActive
-    if agent.status != "active":
+    if asked.agent_status != "active":
         raise AgentNotActive
-    return _chat_agent(session, agent, quotas.of(session, tenant))
+    return _chat_agent(session, caller, asked)
 
 
 _FREE = price(None, 0, 0)
 
 
-def _chat_agent(session: Session, agent: Agent, limits: quotas.Quotas) -> ChatAgent:
+def _chat_agent(session: Session, caller: Caller, asked: look_up.AskedRow) -> ChatAgent:
     runtime = session.runtime
-    config = config_service.opened(session, agent)
+    config = config_service.opened(session, asked.config, asked.template_config)
     task = {
         **runtime.catalogue.tasks.get(asking.TASK, {}),
         **section(config, "config_overrides", "model", "model_task_config", asking.TASK),
     }
     chat = section(config, "config_overrides", "chat")
     return ChatAgent(
-        tenant_id=agent.tenant_id,
-        id=agent.id,
-        name=agent.name,
+        tenant_id=caller.tenant_id,
+        id=caller.agent_id,
+        name=asked.name,
         config=config,
-        targets=asking.targets(runtime, agent.tenant_id, config),
-        quotas=limits,
+        targets=asking.targets(runtime, caller.tenant_id, config),
+        quotas=quotas.of(session, asked.tenant_config),
         max_tokens=task.get("max_tokens") or 1024,
         temperature=task.get("temperature"),
         timeout=chat.get("response_timeout") or 30,

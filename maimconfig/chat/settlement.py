@@ -11,27 +11,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import and_, bindparam, delete, select
 
 from maimconfig import clock
 from maimconfig.agents.models import Agent
 from maimconfig.chat import quotas, streams
-from maimconfig.chat.models import ChatMessage, ChatStream, MonthlyUse, PendingReply
+from maimconfig.chat.models import ChatMessage, MonthlyUse, PendingReply
+from maimconfig.chat.streams import StoredMessage, Stream
 from maimconfig.chat.wanted import Answer, Ended, Wanted
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
+from maimconfig.db.statements import Addition, Statement
 from maimconfig.http.errors import (
     AgentNotActive,
     AgentNotFound,
     IdempotencyKeyReused,
     StillAnswering,
     TenantNotActive,
+    TenantNotFound,
 )
 from maimconfig.i18n import Text
 from maimconfig.tenants import service as tenants
+from maimconfig.tenants.models import Tenant
 from maimconfig.usage import service as usage
 
 if TYPE_CHECKING:
@@ -66,6 +70,43 @@ class Admitted:
     started_at: datetime
 
 
+class Owed(NamedTuple):
+    """A row of PendingReply, as its reply is settled."""
+
+    id: str
+    tenant_id: str
+    agent_id: str
+    api_key_id: str | None
+    user_id: str | None
+    request_id: str | None
+    reply_id: str
+    stream_id: str | None
+    message_id: str | None
+    month: str
+    tokens: int
+    cost: Decimal
+    started_at: datetime
+
+
+_PENDING = Addition(PendingReply)
+_OWED = Statement(
+    select(*(getattr(PendingReply, name) for name in Owed._fields)).where(
+        PendingReply.id == bindparam("id_of_usage")
+    ),
+    Owed,
+)
+_TAKE: Statement[Any] = Statement(
+    delete(PendingReply).where(PendingReply.id == bindparam("id_of_usage"))
+)
+_HELD: Statement[tuple[str, str | None]] = Statement(
+    select(Tenant.status, Agent.status)
+    .select_from(Tenant)
+    .outerjoin(Agent, and_(Agent.id == bindparam("agent_id"), Agent.tenant_id == Tenant.id))
+    .where(Tenant.id == bindparam("tenant_id"))
+    .with_for_update(read=True)
+)
+
+
 def admit(session: Session, wanted: Wanted, tokens: int, cost: Decimal) -> Admitted | Answer:
     """Keep the message, and reserve what its reply may use.
 
@@ -93,14 +134,16 @@ def admit(session: Session, wanted: Wanted, tokens: int, cost: Decimal) -> Admit
     now = clock.now()
     month = quotas.month_of(now)
     quotas.reserve(session, agent.tenant_id, month, agent.quotas, tokens=tokens, cost=cost)
-    pending = PendingReply(
-        id=new_id("usage"),
+    admitted = Admitted(new_id("usage"), new_id("msg"), rate.headers if rate else {}, now)
+    _PENDING.run(
+        session,
+        id=admitted.pending_id,
         tenant_id=agent.tenant_id,
         agent_id=agent.id,
         api_key_id=wanted.caller.api_key_id,
         user_id=wanted.user_id,
         request_id=wanted.request_id,
-        reply_id=new_id("msg"),
+        reply_id=admitted.reply_id,
         stream_id=stream_id if message_id else None,
         message_id=message_id,
         month=month,
@@ -109,8 +152,7 @@ def admit(session: Session, wanted: Wanted, tokens: int, cost: Decimal) -> Admit
         started_at=now,
         expires_at=now + timedelta(seconds=agent.timeout) + GRACE,
     )
-    session.add(pending)
-    return Admitted(pending.id, pending.reply_id, rate.headers if rate else {}, now)
+    return admitted
 
 
 def settle(
@@ -127,16 +169,13 @@ def settle(
     Returns:
         whether this was the one; False when somebody else did it, or the tenant is gone.
     """
-    pending = session.get(PendingReply, pending_id)
+    pending = _OWED.first(session, id_of_usage=pending_id)
     if pending is None:
         return False
     tenants.hold(session, pending.tenant_id)
-    stream = _locked_stream(session, pending.stream_id)
-    taken = delete(PendingReply).where(PendingReply.id == pending_id)
-    result = session.execute(taken, execution_options={"synchronize_session": False})
-    if result.rowcount != 1:  # type: ignore[attr-defined]
+    stream = streams.locked_by_id(session, pending.stream_id) if pending.stream_id else None
+    if _TAKE.run(session, id_of_usage=pending_id) != 1:
         return False
-    session.expunge(pending)
     if stream is not None:
         _keep_reply(session, stream, pending, ended)
     if keep is not None:
@@ -196,19 +235,19 @@ def answer_of(reply: ChatMessage) -> Answer:
 
 def _hold(session: Session, wanted: Wanted) -> None:
     """Whatever changes or deletes the tenant or the agent waits for this unit, or was before it."""
-    tenant = tenants.get(session, wanted.agent.tenant_id, hold=True)
-    if tenant.status != "active":
+    found = _HELD.first(session, tenant_id=wanted.agent.tenant_id, agent_id=wanted.agent.id)
+    if found is None:
+        raise TenantNotFound
+    tenant_status, agent_status = found
+    if tenant_status != "active":
         raise TenantNotActive
-    status = session.scalar(
-        select(Agent.status).where(Agent.id == wanted.agent.id).with_for_update(read=True)
-    )
-    if status is None:
+    if agent_status is None:
         raise AgentNotFound
-    if status != "active":
+    if agent_status != "active":
         raise AgentNotActive
 
 
-def _keep(session: Session, wanted: Wanted) -> ChatMessage | Answer:
+def _keep(session: Session, wanted: Wanted) -> StoredMessage | Answer:
     """The message, kept at the end of its stream; or the reply that it had before."""
     agent, name = wanted.agent, wanted.stream_name
     if name is None:
@@ -231,7 +270,7 @@ def _keep(session: Session, wanted: Wanted) -> ChatMessage | Answer:
     )
 
 
-def _again(session: Session, wanted: Wanted, known: ChatMessage) -> ChatMessage | Answer:
+def _again(session: Session, wanted: Wanted, known: StoredMessage) -> StoredMessage | Answer:
     """A message that was sent before: its reply, or its turn to be answered after all."""
     if known.content != wanted.message:
         raise IdempotencyKeyReused(OTHER_MESSAGE)
@@ -247,22 +286,15 @@ def _again(session: Session, wanted: Wanted, known: ChatMessage) -> ChatMessage 
         raise StillAnswering
     if pending is not None:
         settle(session, pending.id, failed("lost"))
-    known.state = "pending"
+    streams.mark(session, known.id, "pending")
     return known
 
 
-def _locked_stream(session: Session, stream_id: str | None) -> ChatStream | None:
-    if stream_id is None:
-        return None
-    return session.get(ChatStream, stream_id, with_for_update=True)
-
-
-def _keep_reply(session: Session, stream: ChatStream, pending: PendingReply, ended: Ended) -> None:
-    message = session.get(ChatMessage, pending.message_id)
+def _keep_reply(session: Session, stream: Stream, pending: Owed, ended: Ended) -> None:
     whole = ended.status == "completed"
-    if message is None:
+    state = "complete" if whole else "failed"
+    if pending.message_id is None or not streams.mark(session, pending.message_id, state):
         return
-    message.state = "complete" if whole else "failed"
     if ended.text:
         streams.append(
             session,
@@ -271,7 +303,7 @@ def _keep_reply(session: Session, stream: ChatStream, pending: PendingReply, end
             created_at=ended.moment,
             role="assistant",
             content=ended.text,
-            reply_to=message.id,
+            reply_to=pending.message_id,
             state="complete" if whole else "partial",
             model=ended.model,
             tokens_in=ended.tokens_in,
@@ -281,7 +313,7 @@ def _keep_reply(session: Session, stream: ChatStream, pending: PendingReply, end
         )
 
 
-def _write_usage(session: Session, pending: PendingReply, ended: Ended) -> None:
+def _write_usage(session: Session, pending: Owed, ended: Ended) -> None:
     columns: dict[str, Any] = {
         name: getattr(pending, name)
         for name in ("tenant_id", "agent_id", "api_key_id", "user_id", "request_id")

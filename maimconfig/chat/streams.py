@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Integer, bindparam, delete, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
 
 from maimconfig import clock
 from maimconfig.audit import service as audit
 from maimconfig.chat.models import ChatMessage, ChatStream
 from maimconfig.db.ids import new_id
+from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import Session
+from maimconfig.db.statements import Addition, Statement
 from maimconfig.http.errors import Invalid
 from maimconfig.http.fields import REQUIRED
 from maimconfig.http.pagination import Page, paginate
@@ -76,48 +78,69 @@ def name_or_new(given: Mapping[str, Any]) -> StreamName:
     return name_of(given) or named({**given, "chat_identifier": fallback})
 
 
-def locked(session: Session, tenant_id: str, agent_id: str, name: StreamName) -> ChatStream:
+@dataclass(slots=True)
+class Stream:
+    """A stream as it is stored.
+
+    Attributes:
+        next_seq: of the next message.
+    """
+
+    id: str
+    tenant_id: str
+    next_seq: int
+
+
+class StoredMessage(NamedTuple):
+    """A message of a stream, as far as its reply depends on it."""
+
+    id: str
+    tenant_id: str
+    stream_id: str
+    seq: int
+    content: str
+
+
+def locked(session: Session, tenant_id: str, agent_id: str, name: StreamName) -> Stream:
     """A stream that nobody else may touch until the end of the unit; made when there is none."""
-    found: ChatStream | None = session.scalars(
-        _named(tenant_id, agent_id, name).with_for_update()
-    ).first()
+    found = _LOCKED.first(session, **_naming(tenant_id, agent_id, name))
     if found is None:
         _make(session, tenant_id, agent_id, name)
-        found = session.scalars(_named(tenant_id, agent_id, name).with_for_update()).one()
+        found = _LOCKED.all(session, **_naming(tenant_id, agent_id, name))[0]
     return found
 
 
-def append(session: Session, stream: ChatStream, **columns: Any) -> ChatMessage:
+def locked_by_id(session: Session, stream_id: str) -> Stream | None:
+    """A stream that nobody else may touch until the end of the unit, when it is still there."""
+    return _LOCKED_BY_ID.first(session, stream_id=stream_id)
+
+
+def append(session: Session, stream: Stream, **columns: Any) -> StoredMessage:
     """Add a message at the end of a locked stream."""
-    message = ChatMessage(
-        tenant_id=stream.tenant_id,
-        stream_id=stream.id,
-        seq=stream.next_seq,
-        **columns,
-    )
-    stream.next_seq += 1
-    session.add(message)
-    return message
+    seq, stream.next_seq = stream.next_seq, stream.next_seq + 1
+    _MESSAGE.run(session, tenant_id=stream.tenant_id, stream_id=stream.id, seq=seq, **columns)
+    _COUNT_ON.run(session, stream_id=stream.id, following=stream.next_seq)
+    return StoredMessage(columns["id"], stream.tenant_id, stream.id, seq, columns["content"])
 
 
-def find(session: Session, tenant_id: str, agent_id: str, name: StreamName) -> ChatStream | None:
+def mark(session: Session, message_id: str, state: str) -> bool:
+    """Set the state of a stored message; False when it is gone."""
+    return _MARK.run(session, id_of_message=message_id, new_state=state) == 1
+
+
+def find(session: Session, tenant_id: str, agent_id: str, name: StreamName) -> Stream | None:
     """A stream, when there is one."""
-    found: ChatStream | None = session.scalars(_named(tenant_id, agent_id, name)).first()
-    return found
+    return session.runtime.database.find(_FOUND, **_naming(tenant_id, agent_id, name))
 
 
-def message_named(session: Session, stream: ChatStream, message_id: str) -> ChatMessage | None:
+def message_named(session: Session, stream: Stream, message_id: str) -> StoredMessage | None:
     """A user's message by the caller's own id of it."""
-    return session.scalars(
-        select(ChatMessage).where(
-            ChatMessage.tenant_id == stream.tenant_id,
-            ChatMessage.stream_id == stream.id,
-            ChatMessage.message_id == message_id,
-        )
-    ).first()
+    return _MESSAGE_NAMED.first(
+        session, tenant_id=stream.tenant_id, stream_id=stream.id, message_id=message_id
+    )
 
 
-def reply_to(session: Session, message: ChatMessage) -> ChatMessage | None:
+def reply_to(session: Session, message: StoredMessage) -> ChatMessage | None:
     """The whole reply to a user's message, when there is one."""
     return session.scalars(
         select(ChatMessage)
@@ -131,7 +154,7 @@ def reply_to(session: Session, message: ChatMessage) -> ChatMessage | None:
 
 
 def last(
-    session: Session, stream: ChatStream, at_most: int, before: int | None = None
+    session: Session, stream: Stream, at_most: int, before: int | None = None
 ) -> Sequence[dict[str, str]]:
     """The last messages of a stream as a prompt has them, the oldest first.
 
@@ -155,13 +178,11 @@ def last(
     return _as_prompt(found)
 
 
-def _piece(session: Session, stream: ChatStream, number: int, before: int | None) -> Sequence[Any]:
-    said = select(ChatMessage.seq, ChatMessage.role, ChatMessage.content).where(
-        ChatMessage.tenant_id == stream.tenant_id, ChatMessage.stream_id == stream.id
-    )
-    if before is not None:
-        said = said.where(ChatMessage.seq < before)
-    return session.execute(said.order_by(ChatMessage.seq.desc()).limit(number)).all()
+def _piece(session: Session, stream: Stream, number: int, before: int | None) -> Sequence[Any]:
+    where = {"tenant_id": stream.tenant_id, "stream_id": stream.id, "number": number}
+    if before is None:
+        return session.runtime.database.find_all(_LAST, **where)
+    return session.runtime.database.find_all(_LAST_BEFORE, **where, before=before)
 
 
 def _as_prompt(newest_first: Sequence[Any]) -> list[dict[str, str]]:
@@ -188,7 +209,7 @@ def forget(session: Session, tenant_id: str, agent_id: str, name: StreamName) ->
         how many messages there were.
     """
     tenants.hold(session, tenant_id)
-    stream = session.scalars(_named(tenant_id, agent_id, name).with_for_update()).first()
+    stream = _LOCKED.first(session, **_naming(tenant_id, agent_id, name))
     if stream is None:
         return 0
     counted = select(func.count()).where(
@@ -206,22 +227,68 @@ def forget(session: Session, tenant_id: str, agent_id: str, name: StreamName) ->
     return number
 
 
-def _named(tenant_id: str, agent_id: str, name: StreamName) -> Any:
-    return select(ChatStream).where(
-        ChatStream.tenant_id == tenant_id,
-        ChatStream.agent_id == agent_id,
-        ChatStream.platform == name.platform,
-        ChatStream.chat_identifier == name.chat_identifier,
-    )
-
-
-def _make(session: Session, tenant_id: str, agent_id: str, name: StreamName) -> None:
-    fresh = {
-        "id": new_id("stream"),
+def _naming(tenant_id: str, agent_id: str, name: StreamName) -> dict[str, str]:
+    return {
         "tenant_id": tenant_id,
         "agent_id": agent_id,
         "platform": name.platform,
         "chat_identifier": name.chat_identifier,
+    }
+
+
+class _Said(NamedTuple):
+    seq: int
+    role: str
+    content: str
+
+
+_STREAM = select(ChatStream.id, ChatStream.tenant_id, ChatStream.next_seq)
+_NAMED = _STREAM.where(
+    ChatStream.tenant_id == bindparam("tenant_id"),
+    ChatStream.agent_id == bindparam("agent_id"),
+    ChatStream.platform == bindparam("platform"),
+    ChatStream.chat_identifier == bindparam("chat_identifier"),
+)
+_FOUND = LookUp(_NAMED, Stream)
+_LOCKED = Statement(_NAMED.with_for_update(), Stream)
+_LOCKED_BY_ID = Statement(
+    _STREAM.where(ChatStream.id == bindparam("stream_id")).with_for_update(), Stream
+)
+_OF_STREAM = (
+    ChatMessage.tenant_id == bindparam("tenant_id"),
+    ChatMessage.stream_id == bindparam("stream_id"),
+)
+_MESSAGE_NAMED = Statement(
+    select(*(getattr(ChatMessage, name) for name in StoredMessage._fields)).where(
+        *_OF_STREAM, ChatMessage.message_id == bindparam("message_id")
+    ),
+    StoredMessage,
+)
+_SAID = (
+    select(ChatMessage.seq, ChatMessage.role, ChatMessage.content)
+    .where(*_OF_STREAM)
+    .order_by(ChatMessage.seq.desc())
+    .limit(bindparam("number", type_=Integer))
+)
+_LAST = LookUp(_SAID, _Said)
+_LAST_BEFORE = LookUp(_SAID.where(ChatMessage.seq < bindparam("before")), _Said)
+_MESSAGE = Addition(ChatMessage)
+_COUNT_ON: Statement[Any] = Statement(
+    update(ChatStream)
+    .where(ChatStream.id == bindparam("stream_id"))
+    .values(next_seq=bindparam("following"))
+)
+_MARK: Statement[Any] = Statement(
+    update(ChatMessage)
+    .where(ChatMessage.id == bindparam("id_of_message"))
+    .values(state=bindparam("new_state"))
+)
+
+
+def _make(session: Session, tenant_id: str, agent_id: str, name: StreamName) -> None:
+    fresh = {
+        **_naming(tenant_id, agent_id, name),
+        "id": new_id("stream"),
         "next_seq": 1,
         "created_at": clock.now(),
     }

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select
 from sqlalchemy.engine import Dialect
 
+from maimconfig.db.compiled import Compiled
 from maimconfig.db.kept import KeptConnections
 from maimconfig.http.errors import DatabaseUnavailable
 
@@ -25,7 +25,7 @@ class LookUp(Generic[R]):
     """A query of the hot paths, the same for every database.
 
     Attributes:
-        statement: a select; its bind parameters go to the driver as they are.
+        statement: a select; its bind parameters have names.
         record: makes what is found of the columns, in their order.
     """
 
@@ -43,13 +43,7 @@ class Prepared(Generic[R]):
             dialect: of the database.
             connections: that it runs on.
         """
-        compiled = look_up.statement.compile(dialect=dialect)
-        self._text = str(compiled)
-        self._order = compiled.positiontup
-        self._constants = {
-            name: value for name, value in compiled.params.items() if value is not None
-        }
-        self._processors = _processors(look_up.statement, dialect)
+        self._compiled = Compiled(look_up.statement, dialect)
         self._record = look_up.record
         self._dialect = dialect
         self._connections = connections
@@ -66,7 +60,7 @@ class Prepared(Generic[R]):
             # Nobody pings these connections: after a restart of the database all are dead.
             self._connections.renew()
             rows = self._again(values)
-        return [self._record(*self._processed(row)) for row in rows]
+        return [self._record(*self._compiled.made(row)) for row in rows]
 
     def _again(self, values: dict[str, Any]) -> Sequence[Any]:
         try:
@@ -75,13 +69,11 @@ class Prepared(Generic[R]):
             raise DatabaseUnavailable(internal=str(error)) from error
 
     def _fetch(self, values: dict[str, Any]) -> Sequence[Any]:
-        given: Any = {**self._constants, **values}
-        if self._order is not None:
-            given = [given[name] for name in self._order]
+        given = self._compiled.given(values)
         connection = self._connections.take()
         try:
             cursor = connection.cursor()
-            cursor.execute(self._text, given)
+            cursor.execute(self._compiled.text, given)
             # What is read to the end and closed holds no snapshot and no lock.
             rows: Sequence[Any] = cursor.fetchall()
             cursor.close()
@@ -93,19 +85,6 @@ class Prepared(Generic[R]):
         self._connections.give(connection)
         return rows
 
-    def _processed(self, row: Sequence[Any]) -> list[Any]:
-        return [
-            value if process is None else process(value)
-            for value, process in zip(row, self._processors, strict=True)
-        ]
-
 
 class _Disconnected(Exception):
     """The connection turned out to be gone."""
-
-
-def _processors(query: Select[Any], dialect: Any) -> list[Callable[[Any], Any] | None]:
-    return [
-        column.type.dialect_impl(dialect).result_processor(dialect, None)
-        for column in query.selected_columns
-    ]

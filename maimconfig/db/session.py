@@ -10,11 +10,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from sqlalchemy import orm, text
+from sqlalchemy import Connection, orm, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -69,6 +69,11 @@ class Session(orm.Session):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._then: list[Callable[[], None]] = []
+
+    @cached_property
+    def of_unit(self) -> Connection:
+        """The unit's connection, which stays the same; to ask for it each time costs 20 us."""
+        return self.connection()
 
     def when_committed(self, call: Callable[[], None]) -> None:
         """Have something done after this unit's commit, once: never for an attempt that is rolled

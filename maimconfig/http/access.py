@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 
-from flask import Flask, request
+from flask import Flask
 
 from maimconfig.http.context import current, note_login
 from maimconfig.http.errors import NotFound, RoleForbidden, TokenInvalid
@@ -31,6 +31,7 @@ def init_access(app: Flask, plane: Plane, internal_token: str | None) -> None:
     )
 
     def require() -> None:
+        request = current().request
         endpoint = request.endpoint
         access = table.get(endpoint or "")
         if access is not None and access.kind == "login":
@@ -56,13 +57,13 @@ def _table(app: Flask, plane: Plane) -> Iterator[tuple[str, Access]]:
 
 
 def _require_token(expected: bytes) -> None:
-    sent = request.headers.get("Authorization", "").encode()
+    sent = current().request.headers.get("Authorization", "").encode()
     if not hmac.compare_digest(sent, expected):
         raise TokenInvalid
 
 
 def _require_login(permission: str | None) -> None:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = current().request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise TokenInvalid
     login = authenticate(current().runtime, token.strip())

@@ -72,11 +72,10 @@ class Blueprint(flask_smorest.Blueprint):
             @wraps(view)
             def run(*args: Any, **kwargs: Any) -> Any:
                 result = view(*args, **kwargs)
-                # A response is ready; a pair has its own status, which the library sets.
-                if isinstance(result, Response) or type(result) is tuple:
+                if isinstance(result, Response):
                     return result
-                body = self._prepare_response_content(schema.dump(result))
-                return json.response(body, status_code)
+                body, status = result if type(result) is tuple else (result, status_code)
+                return json.response(self._prepare_response_content(schema.dump(body)), status)
 
             return _documented(run, document)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import re
-import secrets
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from flask import Flask, Request, Response, request
+from flask import Flask, Response, request
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
 from maimconfig.db.session import Actor, Session
+from maimconfig.http.application import BodyRequest
 from maimconfig.http.errors import TokenInvalid
 from maimconfig.i18n import Locale
 from maimconfig.runtime import Runtime
@@ -41,6 +42,7 @@ class Context:
     Attributes:
         runtime: the running service.
         plane: that the request came to.
+        request: as Flask has it; its proxy of the same name is asked ten times slower.
         environ: of WSGI.
         request_id: `req_` and 16 of [0-9a-f], or the caller's own X-Request-ID.
         tenant_id: whose request this is, as far as known.
@@ -60,6 +62,7 @@ class Context:
         "login",
         "plane",
         "prepared",
+        "request",
         "request_id",
         "runtime",
         "session",
@@ -69,14 +72,15 @@ class Context:
     session: Session
     prepared: Any
 
-    def __init__(self, runtime: Runtime, plane: str, environ: WSGIEnvironment) -> None:
+    def __init__(self, runtime: Runtime, plane: str, request: BodyRequest) -> None:
         self._started = time.perf_counter()
         self.runtime = runtime
         self.plane = plane
-        self.environ = environ
-        inbound_id: str | None = environ.get("HTTP_X_REQUEST_ID")
+        self.request = request
+        self.environ: WSGIEnvironment = request.environ
+        inbound_id: str | None = self.environ.get("HTTP_X_REQUEST_ID")
         if inbound_id is None or not _INBOUND_ID.match(inbound_id):
-            inbound_id = f"req_{secrets.token_hex(8)}"
+            inbound_id = f"req_{random.getrandbits(64):016x}"
         self.request_id = inbound_id
         self.tenant_id: str | None = None
         self.login: Login | None = None
@@ -94,7 +98,7 @@ def init_context(app: Flask, runtime: Runtime, plane: str) -> None:
 
     def begin() -> None:
         runtime.background.ensure()
-        _current.set(Context(runtime, plane, request.environ))
+        _current.set(Context(runtime, plane, request._get_current_object()))  # type: ignore[attr-defined]
 
     app.before_request(begin)
     app.after_request(_finish)
@@ -193,13 +197,15 @@ def rightmost_untrusted(chain: Sequence[str], trusted: Sequence[Network]) -> str
 
 def _finish(response: Response) -> Response:
     context = current()
-    response.headers.update(context.headers)
-    asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+    for name, value in context.headers.items():
+        response.headers[name] = value
+    asked = context.request
+    rule = asked.url_rule
     access_log.info(
         "request",
         request_id=context.request_id,
         method=asked.method,
-        route=asked.url_rule.rule if asked.url_rule else None,
+        route=rule.rule if rule else None,
         path=asked.path,
         status=response.status_code,
         duration_ms=round(context.execution_time * 1000, 2),

@@ -16,6 +16,7 @@ from maimconfig import clock
 from maimconfig.db.base import MYSQL_TABLE, Base
 from maimconfig.db.session import Session
 from maimconfig.db.types import LongText
+from maimconfig.http.context import current
 from maimconfig.http.errors import IdempotencyKeyReused, Invalid
 from maimconfig.http.fields import LENGTH
 from maimconfig.http.parsing import json_body
@@ -107,7 +108,7 @@ def _replay(session: Session, stored: IdempotentAnswer, fingerprint: str) -> Res
 
 
 def _fingerprint() -> str:
-    same = orjson.dumps(json_body(request), option=orjson.OPT_SORT_KEYS)
+    same = orjson.dumps(json_body(current().request), option=orjson.OPT_SORT_KEYS)
     return _digest(request.method, request.full_path, same.decode())
 
 

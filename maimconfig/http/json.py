@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response
@@ -13,6 +14,9 @@ from flask.json.provider import JSONProvider
 
 from maimconfig.http.errors import BadRequest, Invalid
 from maimconfig.i18n import Text
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 MAX_DEPTH = 64
 _LOWEST_INTEGER, _HIGHEST_INTEGER = -(2**63), 2**64 - 1  # what orjson can write
@@ -43,9 +47,22 @@ class OrjsonProvider(JSONProvider):
         return response(self._prepare_response_obj(args, kwargs))
 
 
+class JsonResponse(Response):
+    """A response that is ready as it is, and written past werkzeug's way, which looks each header
+    over for what a page or a redirect may need."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer, as WSGI has it."""
+        if self._status_code != 200 or environ["REQUEST_METHOD"] == "HEAD" or self._on_close:
+            return super().__call__(environ, start_response)
+        start_response(self._status, self.headers.to_wsgi_list())
+        written: Iterable[bytes] = self.response  # type: ignore[assignment]
+        return written
+
+
 def response(body: Any, status: int = 200) -> Response:
     """A JSON response."""
-    return Response(orjson.dumps(body), status, content_type="application/json")
+    return JsonResponse(orjson.dumps(body), status, content_type="application/json")
 
 
 def loads(body: bytes) -> Any:

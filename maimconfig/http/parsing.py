@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Request, request
 from marshmallow import EXCLUDE, Schema, ValidationError
 from werkzeug.exceptions import UnsupportedMediaType
 
 from maimconfig.http import json
+from maimconfig.http.application import BodyRequest
+from maimconfig.http.context import current
 from maimconfig.http.errors import Invalid
 from maimconfig.http.schema import flat
 
@@ -19,14 +20,14 @@ JSON = "application/json"
 View = Callable[..., Any]
 
 
-def json_body(request: Request) -> Any:
+def json_body(request: BodyRequest) -> Any:
     """The request's JSON; an empty body counts as an empty object.
 
     Raises:
         UnsupportedMediaType: there is a body and it isn't declared as JSON.
         BadRequest, Invalid: see `json.loads`.
     """
-    body: bytes = request.body  # type: ignore[attr-defined]
+    body = request.body
     if not body or body.isspace():
         return {}
     if request.environ.get("CONTENT_TYPE") != JSON and not request.is_json:
@@ -57,9 +58,12 @@ class StrictParser:
         load = {"json": load_form_or_body if form else load_body, "query": load_query}[location]
 
         def decorator(view: View) -> View:
+            # Past the library's own wrapper, which only asks for coroutines.
+            call = getattr(view, "__wrapped__", view)
+
             @wraps(view)
             def run(*arguments: Any, **path: Any) -> Any:
-                return view(*arguments, load(schema), **path)
+                return call(*arguments, load(schema), **path)
 
             return run
 
@@ -72,7 +76,7 @@ def load_body(schema: Schema) -> Any:
     Raises:
         Invalid: with every field that is wrong.
     """
-    return loaded(schema, json_body(request))
+    return loaded(schema, json_body(current().request))
 
 
 def load_form_or_body(schema: Schema) -> Any:
@@ -81,8 +85,9 @@ def load_form_or_body(schema: Schema) -> Any:
     Raises:
         Invalid: with every field that is wrong.
     """
-    if request.mimetype == "application/x-www-form-urlencoded":
-        return loaded(schema, request.form.to_dict())
+    asked = current().request
+    if asked.mimetype == "application/x-www-form-urlencoded":
+        return loaded(schema, asked.form.to_dict())
     return load_body(schema)
 
 
@@ -92,7 +97,7 @@ def load_query(schema: Schema) -> Any:
     Raises:
         Invalid: with every field that is wrong.
     """
-    return loaded(schema, request.args.to_dict(), unknown=EXCLUDE)
+    return loaded(schema, current().request.args.to_dict(), unknown=EXCLUDE)
 
 
 def loaded(schema: Schema, data: Any, **options: Any) -> Any:

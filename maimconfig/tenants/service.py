@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from maimconfig.audit import service as audit
@@ -13,6 +13,7 @@ from maimconfig.db import revisions
 from maimconfig.db.base import Base
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
+from maimconfig.db.statements import Statement
 from maimconfig.http.errors import TenantNameTaken, TenantNotFound, TenantTypeUnsupported
 from maimconfig.http.pagination import Page, paginate
 from maimconfig.i18n import Text
@@ -67,9 +68,19 @@ def hold(session: Session, tenant_id: Any, *, alone: bool = False) -> None:
         tenant_id: an id, or a subquery that finds it.
         alone: nobody else may hold it meanwhile, since its counters will be changed.
     """
-    if not session.runtime.database.is_sqlite:
+    if session.runtime.database.is_sqlite:
+        return
+    if isinstance(tenant_id, str):
+        _HELD[alone].all(session, tenant_id=tenant_id)
+    else:
         held = select(Tenant.id).where(Tenant.id == tenant_id)
         session.execute(held.with_for_update(read=not alone))
+
+
+_BY_ID = select(Tenant.id).where(Tenant.id == bindparam("tenant_id"))
+_HELD: dict[bool, Statement[Any]] = {
+    alone: Statement(_BY_ID.with_for_update(read=not alone)) for alone in (False, True)
+}
 
 
 def find(
@@ -179,13 +190,14 @@ def shown(tenant: Tenant) -> dict[str, Any]:
     return {field: getattr(tenant, field) for field in fields}
 
 
-def quota(session: Session, tenant: Tenant, name: str) -> int | None:
+def quota(session: Session, tenant_config: Mapping[str, Any], name: str) -> int | None:
     """A quota of a tenant: its own, else the settings' default; None is no limit.
 
     Args:
-        name: max_agents or max_api_keys.
+        tenant_config: the tenant's.
+        name: max_agents, max_api_keys, requests_per_minute or tokens_per_month.
     """
-    quotas = tenant.tenant_config.get("quotas")
+    quotas = tenant_config.get("quotas")
     own = quotas.get(name) if isinstance(quotas, dict) else None
     if isinstance(own, int) and not isinstance(own, bool):
         return own

@@ -14,6 +14,7 @@ from maimconfig import clock
 from maimconfig.agents.models import Agent
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
+from maimconfig.db.statements import Addition
 from maimconfig.http.errors import AgentNotFound
 from maimconfig.tenants import service as tenants
 from maimconfig.usage.models import UsageRecord
@@ -51,10 +52,9 @@ def log(
     if agent_id is not None:
         tenant_id = _tenant_of(session, agent_id, tenant_id)
         tenants.get(session, tenant_id, hold=True)
-    return store(
-        session,
+    record = UsageRecord(
         id=new_id("usage"),
-        moment=timestamp or clock.now(),
+        **_dated(timestamp or clock.now()),
         tenant_id=tenant_id,
         agent_id=agent_id,
         user_id=user_id,
@@ -62,9 +62,11 @@ def log(
         details=details or {},
         **_measured(details or {}),
     )
+    session.add(record)
+    return record
 
 
-def store(session: Session, *, id: str, moment: datetime, **columns: Any) -> UsageRecord:
+def store(session: Session, *, id: str, moment: datetime, **columns: Any) -> None:
     """Store an entry of which everything is known.
 
     Args:
@@ -72,11 +74,16 @@ def store(session: Session, *, id: str, moment: datetime, **columns: Any) -> Usa
         moment: when it happened.
         columns: the others of `UsageRecord`, day and hour left out.
     """
+    _ENTRY.run(session, id=id, **_dated(moment), **{"details": {}, **columns})
+
+
+_ENTRY = Addition(UsageRecord)
+
+
+def _dated(moment: datetime) -> dict[str, Any]:
     moment = moment.astimezone(clock.UTC)
-    day, hour = moment.isoformat()[:10], moment.isoformat()[:13]
-    record = UsageRecord(id=id, moment=moment, day=day, hour=hour, **columns)
-    session.add(record)
-    return record
+    text = moment.isoformat()
+    return {"moment": moment, "day": text[:10], "hour": text[:13]}
 
 
 def _tenant_of(session: Session, agent_id: str, tenant_id: str | None) -> str:
