@@ -1,4 +1,4 @@
-"""What is deleted for its age: usage records, chat messages, the audit log, webhook deliveries.
+"""What is deleted for its age: usage records, chats and conversations, the audit log, deliveries.
 
 Each batch is a unit of work of its own and small, so that nobody waits for it.
 """
@@ -14,6 +14,8 @@ from sqlalchemy import delete, exists, select
 from maimconfig import clock
 from maimconfig.audit.models import AuditLog
 from maimconfig.chat.models import ChatMessage, ChatStream
+from maimconfig.conversations.models import Conversation, ConversationMessage
+from maimconfig.db.ids import first_id_of
 from maimconfig.db.session import Session
 from maimconfig.usage.models import UsageRecord
 from maimconfig.webhooks.models import Delivery
@@ -42,6 +44,8 @@ def batches(runtime: Runtime, at_most: int = MAX_BATCHES) -> Iterator[int]:
     kept: tuple[tuple[int | None, Prune], ...] = (
         (settings.usage_retention_days, prune_usage),
         (settings.chat_retention_days, prune_chat),
+        (settings.chat_retention_days, prune_messages),
+        (settings.chat_retention_days, prune_conversations),
         (settings.audit_retention_days, prune_audit),
         (settings.webhook_retention_days, prune_deliveries),
     )
@@ -87,6 +91,24 @@ def prune_chat(session: Session, before: datetime) -> int:
     silent = session.scalars(select(ChatStream.id).where(ChatStream.id.in_(touched), ~said)).all()
     _delete(session, ChatStream, list(silent))
     return len(old)
+
+
+def prune_messages(session: Session, before: datetime) -> int:
+    """Delete a batch of the conversations' messages that are older; how many there were.
+
+    Their ids are ordered by time, so that no index is needed for it.
+    """
+    message = ConversationMessage.id
+    old = select(message).where(message < first_id_of("msg", before)).order_by(message)
+    ids = list(session.scalars(old.limit(BATCH_ROWS)).all())
+    _delete(session, ConversationMessage, ids)
+    return len(ids)
+
+
+def prune_conversations(session: Session, before: datetime) -> int:
+    """Delete a batch of the conversations in which nothing was said since, with their sessions;
+    how many there were."""
+    return _prune(session, Conversation, Conversation.last_activity_at, before)
 
 
 def _batches(runtime: Runtime, prune: Prune, before: datetime, at_most: int) -> Iterator[int]:

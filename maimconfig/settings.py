@@ -228,7 +228,8 @@ class Settings:
     chat_retention_days: int | None = setting(
         None,
         types.optional(types.integer(1, 36_500)),
-        "Days after which chat messages are deleted, and streams that have none left.",
+        "Days after which messages of chats and conversations are deleted, and streams and "
+        "conversations that have none left.",
         shown_default="kept",
     )
     audit_retention_days: int | None = setting(

@@ -10,20 +10,24 @@ from typing import Any
 
 import pytest
 import time_machine
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from maimconfig import background, clock, retention
 from maimconfig.audit.models import AuditLog
 from maimconfig.chat import streams
 from maimconfig.chat.models import ChatMessage, ChatStream
-from maimconfig.db.ids import new_id
+from maimconfig.conversations import messages
+from maimconfig.conversations.models import Conversation, ConversationMessage
+from maimconfig.db.ids import first_id_of, new_id
 from maimconfig.db.session import Session
 from maimconfig.runtime import Runtime
+from maimconfig.sessions.models import ChatSession
 from maimconfig.settings import Settings
 from maimconfig.usage import service as usage
 from maimconfig.usage.models import UsageRecord
 from tests import factories
 from tests.api import Api
+from tests.factories import conversations
 from tests.serving.harness import eventually
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=timezone.utc)
@@ -124,6 +128,24 @@ def test_chat(api: Api, own: Runtime) -> None:
 
 
 @time_machine.travel(NOW, tick=False)
+def test_conversations(own: Runtime) -> None:
+    """Old messages go; conversations go in which nothing was said since, with their sessions."""
+    silent, lively = conversations.talk(own), conversations.talk(own)
+    ids = [first_id_of("msg", clock.now() - 40 * DAY) + f"{number:020x}" for number in range(3)]
+    silent.say("old", sender_type="ai", id=ids[0])
+    lively.say("old", sender_type="ai", id=ids[1])
+    lively.say("new", sender_type="ai")
+    ago = {"last_activity_at": clock.now() - 31 * DAY}
+    aged = update(Conversation).where(Conversation.id == silent.id).values(ago)
+    own.write(lambda session: session.execute(aged))
+    assert sum(retention.batches(own)) == 3
+    assert [count(own, model) for model in (Conversation, ChatSession)] == [1, 1]
+    (left,) = lively.rows(ConversationMessage)
+    assert (left.content, left.seq) == ("new", 2)
+    found = own.read(lambda session: messages.history(session, lively.id, private=False, limit=9))
+    assert (found.total, found.has_more) == (1, False)
+
+
 def test_batches(own: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each unit of work deletes 500 rows at most, and there is a most of them at a time."""
     assert retention.BATCH_ROWS == 500

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
-
-from sqlalchemy import bindparam, case, insert, select, tuple_, update
 
 from maimconfig import clock
 from maimconfig.conversations import announcing, handoff
-from maimconfig.conversations.messages import TABLE as MESSAGES
+from maimconfig.conversations import intake_rows as rows
 from maimconfig.conversations.messages import shown
-from maimconfig.conversations.models import Conversation, OwedReply
+from maimconfig.conversations.models import Conversation
 from maimconfig.conversations.service import CLOSED, tell
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
@@ -28,16 +26,10 @@ from maimconfig.http.errors import (
     SessionClosed,
     TransitionForbidden,
 )
-from maimconfig.sessions.models import OPEN_STATUSES, ChatSession
-from maimconfig.tenants import service as tenants
 from maimconfig.webhooks.service import Event, emit_many
 
 # What a contact says with these wants an answer.
 _ANSWERED = frozenset({"text", "image", "file", "audio", "video"})
-
-_CONVERSATIONS: Any = Conversation.__table__
-_SESSIONS: Any = ChatSession.__table__
-_OWED: Any = OwedReply.__table__
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +104,27 @@ def store(session: Session, incoming: Incoming) -> Stored:
     return result
 
 
+def _key(one: Incoming) -> tuple[str, str, str] | None:
+    """What a retry is known by; None of a message that can't be repeated."""
+    if one.client_id is None or one.sender_id is None:
+        return None
+    return one.conversation_id, one.sender_id, one.client_id
+
+
 class _Batch:
     """Messages on their way: what is known before, and what is to be written."""
 
     def __init__(self, session: Session, incoming: Sequence[Incoming]) -> None:
         self._session = session
-        self._connection = session.connection()
         self._now = clock.now()
-        self._conversations = _lock(session, incoming)
-        self._open = _open_sessions(session, incoming)
-        self._known = _known(session, incoming)
+        conversations = {one.conversation_id for one in incoming}
+        self._conversations = rows.lock(session, conversations, {one.tenant_id for one in incoming})
+        sessions = {one.session_id for one in incoming if one.session_id is not None}
+        self._open = rows.open_sessions(session, sessions)
+        self._known = {
+            key: Stored(shown(row), row["position"])
+            for key, row in rows.known(session, set(filter(None, map(_key, incoming)))).items()
+        }
         self._messages: list[dict[str, Any]] = []
         self._told: list[Event] = []
         self._owed: list[dict[str, Any]] = []
@@ -134,14 +137,14 @@ class _Batch:
         conversation = self._conversations.get(one.conversation_id)
         if conversation is None or conversation["tenant_id"] != one.tenant_id:
             return ConversationNotFound()
-        key = (one.conversation_id, one.sender_id, one.client_id)
-        if one.client_id is not None and (known := self._known.get(key)) is not None:
+        key = _key(one)
+        if key is not None and (known := self._known.get(key)) is not None:
             return Stored(known.message, known.position, repeated=True)
         refused = self._refusal(one, conversation)
         if refused is not None:
             return refused
         stored = self._number(one, conversation)
-        if one.client_id is not None:
+        if key is not None:
             self._known[key] = stored
         return stored
 
@@ -149,20 +152,17 @@ class _Batch:
         """Write what was taken."""
         if not self._messages:
             return
-        execute = self._connection.execute
-        execute(insert(MESSAGES), self._messages)
-        execute(_UPDATE, [_changed(one) for one in self._conversations.values() if one["moved"]])
+        moved = [one for one in self._conversations.values() if one["moved"]]
+        rows.write(self._session, self._messages, moved, self._owed)
         if self._spoken_in:
-            execute(*_spoken(self._session, self._spoken_in, self._now))
+            rows.note_spoken(self._session, self._spoken_in, self._now)
         if self._owed:
-            execute(insert(_OWED), self._owed)
             self._session.when_committed(self._session.runtime.answering.wake)
         for conversation_id in self._wants_person:
             self._hand_off(conversation_id)
         emit_many(self._session, self._told)
-        for one in self._conversations.values():
-            if one["moved"]:
-                tell(self._session, one["id"])
+        for one in moved:
+            tell(self._session, one["id"])
 
     def _refusal(self, one: Incoming, conversation: dict[str, Any]) -> AppError | None:
         if conversation["status"] == "closed":
@@ -227,7 +227,7 @@ class _Batch:
     def _hear(self, one: Incoming, conversation: dict[str, Any], row: dict[str, Any]) -> None:
         """What a contact's message brings about."""
         if conversation["status"] == "resolved":
-            self._told.append(_reopened(conversation))
+            self._told.append(announcing.reopened(conversation))
             conversation["status"] = "open"
             conversation["resolved_at"] = None
         if one.session_id is not None:
@@ -263,45 +263,6 @@ class _Batch:
         return self._session.get_one(Conversation, conversation_id, populate_existing=True)
 
 
-def _lock(session: Session, incoming: Sequence[Incoming]) -> dict[str, dict[str, Any]]:
-    """The conversations, which nobody else may touch until the end of the unit."""
-    ids = sorted({one.conversation_id for one in incoming})
-    for tenant_id in sorted({one.tenant_id for one in incoming}):
-        tenants.hold(session, tenant_id)
-    found = select(*_READ).where(_CONVERSATIONS.c.id.in_(ids)).order_by(_CONVERSATIONS.c.id)
-    rows = session.connection().execute(found.with_for_update()).mappings()
-    return {row["id"]: {**row, "moved": False} for row in rows}
-
-
-def _open_sessions(session: Session, incoming: Sequence[Incoming]) -> set[str]:
-    ids = sorted({one.session_id for one in incoming if one.session_id is not None})
-    if not ids:
-        return set()
-    found = select(_SESSIONS.c.id).where(
-        _SESSIONS.c.id.in_(ids), _SESSIONS.c.status.in_(OPEN_STATUSES)
-    )
-    return set(session.connection().execute(found).scalars())
-
-
-def _known(session: Session, incoming: Sequence[Incoming]) -> dict[tuple[Any, ...], Stored]:
-    """The messages that were stored before, by conversation, sender and client_id."""
-    keys = {
-        (one.conversation_id, one.sender_id, one.client_id)
-        for one in incoming
-        if one.client_id is not None
-    }
-    if not keys:
-        return {}
-    columns = (MESSAGES.c.conversation_id, MESSAGES.c.sender_id, MESSAGES.c.client_id)
-    found = select(MESSAGES).where(tuple_(*columns).in_(sorted(keys)))
-    return {
-        (row["conversation_id"], row["sender_id"], row["client_id"]): Stored(
-            shown(row), row["position"]
-        )
-        for row in session.connection().execute(found).mappings()
-    }
-
-
 def _count_contact(conversation: dict[str, Any], seq: int, _now: datetime) -> None:
     # Who writes has read what was there.
     conversation["unread_staff"] += 1
@@ -333,62 +294,3 @@ _count = {
     "ai": _count_ai,
     "system": _count_system,
 }
-
-# What messages change of a conversation.
-_MOVED = (
-    "status", "next_seq", "next_position", "first_reply_at", "last_activity_at", "resolved_at",
-    "unread_staff", "unread_contact", "contact_read_seq", "staff_read_seq", "handled_by_ai",
-    "handled_by_human",
-)  # fmt: skip
-_READ = [
-    _CONVERSATIONS.c[name]
-    for name in (
-        "id", "tenant_id", "agent_id", "contact_id", "current_agent_type", "assignee_id", *_MOVED,
-    )
-]  # fmt: skip
-_UPDATE = (
-    update(_CONVERSATIONS)
-    .where(_CONVERSATIONS.c.id == bindparam("moved_id"))
-    .values(
-        {name: bindparam(name) for name in _MOVED},
-    )
-    .values(
-        revision=_CONVERSATIONS.c.revision + 1,
-        updated_at=bindparam("last_activity_at"),
-    )
-)
-
-
-def _reopened(conversation: dict[str, Any]) -> Event:
-    about = {
-        "conversation_id": conversation["id"],
-        "agent_id": conversation["agent_id"],
-        "contact_id": conversation["contact_id"],
-    }
-    return announcing.status_changed(conversation["tenant_id"], about, "resolved", "open")
-
-
-def _changed(conversation: dict[str, Any]) -> dict[str, Any]:
-    return {"moved_id": conversation["id"], **{name: conversation[name] for name in _MOVED}}
-
-
-def _spoken(session: Session, session_ids: set[str], now: datetime) -> tuple[Any, dict[str, Any]]:
-    """Sessions in which the contact spoke: they are active, from now on."""
-    idle = timedelta(minutes=session.runtime.settings.session_idle_minutes)
-    was_idle = _SESSIONS.c.status == "idle"
-    # MySQL shows later assignments what earlier ones wrote: `status`, which the others read,
-    # comes last.
-    spoken = (
-        update(_SESSIONS)
-        .where(_SESSIONS.c.id.in_(bindparam("ids", expanding=True)))
-        .ordered_values(
-            (_SESSIONS.c.due_at, case((was_idle, now + idle), else_=_SESSIONS.c.due_at)),
-            (
-                _SESSIONS.c.revision,
-                case((was_idle, _SESSIONS.c.revision + 1), else_=_SESSIONS.c.revision),
-            ),
-            (_SESSIONS.c.last_activity_at, now),
-            (_SESSIONS.c.status, "active"),
-        )
-    )
-    return spoken, {"ids": sorted(session_ids)}

@@ -135,10 +135,11 @@ def _of(conversation_id: str, private: bool) -> Select[Any]:
 
 
 def _total(session: Session, conversation_id: str, private: bool) -> int:
-    # They are numbered without gaps, so the last number is how many there are.
+    # They are numbered without gaps; the first ones may be gone for their age.
     number = _COLUMNS.position if private else _COLUMNS.seq
-    last = select(func.max(number)).where(_COLUMNS.conversation_id == conversation_id)
-    return session.scalar(last) or 0
+    first_to_last = func.max(number) - func.min(number) + 1
+    found = select(first_to_last).where(_COLUMNS.conversation_id == conversation_id)
+    return session.scalar(found) or 0
 
 
 def _position(session: Session, conversation_id: str, named: str) -> int:

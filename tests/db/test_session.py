@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from maimconfig.db.session import Session
 from maimconfig.http.errors import TenantNotFound
@@ -43,6 +44,42 @@ def test_rolls_back(runtime: Runtime, migrated_database_url: str) -> None:
     with pytest.raises(TenantNotFound):
         runtime.write(work)
     assert _names(runtime) == set()
+
+
+def test_when_committed(runtime: Runtime, migrated_database_url: str) -> None:
+    """What waits for the commit is done once, in order, after it; a failure in it harms nobody."""
+    seen: list[Any] = []
+
+    def work(session: Session) -> None:
+        _tenant(session, "kept")
+        session.when_committed(lambda: seen.append(_names(runtime)))
+        session.when_committed(lambda: seen.append(1 / 0))
+        session.when_committed(lambda: seen.append("last"))
+
+    runtime.write(work)
+    assert seen == [{"kept"}, "last"]
+
+
+def test_never_committed(runtime: Runtime, migrated_database_url: str) -> None:
+    """Nothing is done for a unit that is rolled back, nor for an attempt that runs again."""
+    seen: list[int] = []
+    attempts: list[int] = []
+
+    def fail(session: Session) -> None:
+        session.when_committed(lambda: seen.append(0))
+        raise TenantNotFound
+
+    with pytest.raises(TenantNotFound):
+        runtime.write(fail)
+
+    def work(session: Session) -> None:
+        attempts.append(len(attempts) + 1)
+        session.when_committed(lambda number=attempts[-1]: seen.append(number))
+        if len(attempts) < 3:
+            raise OperationalError("", {}, Exception("database is locked"))
+
+    runtime.write(work)
+    assert (attempts, seen) == ([1, 2, 3], [3])
 
 
 def test_a_failed_reader_holds_no_snapshot(runtime: Runtime, migrated_database_url: str) -> None:
