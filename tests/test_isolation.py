@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import pytest
 from werkzeug.test import TestResponse
 
+from maimconfig.webhooks.service import emit
 from tests import factories
 from tests.api import Api
+from tests.factories.webhooks import NOWHERE, log_of, webhook
 
 # What acts for a person who is logged in is looked at in tests/users/test_matrix.py.
 CONTROL_PLANE = ("/api/v2/", "/api/v1/plugins/", "/api/v1/usage/")
@@ -17,11 +19,12 @@ FREE = {"owner_id", "user_id", "conversation_id", "group_id", "message_id"}
 # A clone goes where the caller says: that is what its tenant_id is for.
 MEANT = {("POST", "/api/v2/agents/{agent_id}/clone", "tenant_id")}
 UNKNOWN = {"tenant_id": "tenant_nope", "agent_id": "agent_nope", "template_id": "tmpl_nope",
-           "api_key_id": "key_nope", "resource": "agent_nope"}  # fmt: skip
+           "api_key_id": "key_nope", "resource": "agent_nope",
+           "webhook_id": "webhook_nope", "delivery_id": "delivery_nope"}  # fmt: skip
 # What bodies and queries must have besides ids.
 NEEDED = {"name": "a name", "ttl_seconds": 60, "plugin_name": "p", "enabled": True,
           "action": "chat", "config": {}, "version": 1, "to": 1, "message": "x",
-          "requests": [{"message": "x"}]}  # fmt: skip
+          "requests": [{"message": "x"}], "url": NOWHERE}  # fmt: skip
 
 
 class Combination(NamedTuple):
@@ -55,7 +58,14 @@ class World:
             "template_id": template,
             "api_key_id": key["id"],
             "resource": agent["id"],
+            **self._webhook(api, tenant),
         }
+
+    def _webhook(self, api: Api, tenant_id: str) -> dict[str, str]:
+        hook = webhook(api, tenant_id=tenant_id)
+        running = api.app.extensions["tests.runtime"]
+        running.write(lambda session: emit(session, tenant_id, "message.created", {}))
+        return {"webhook_id": hook["id"], "delivery_id": log_of(api, hook)[0]["id"]}
 
 
 class Parts(NamedTuple):

@@ -19,6 +19,13 @@ from tests.db.opening import opened
 # What the documents bring along; it is on every plane.
 DOCUMENTS = {"/docs", "/redoc", "/openapi.json", "/docs/static/<path:filename>"}
 
+# What staff do with a conversation.
+STAFF = [
+    f"/<id:conversation_id>{verb}"
+    for verb in ("", "/takeover", "/assign", "/release", "/switch-agent", "/status", "/priority",
+                 "/tags", "/messages", "/notes")
+]  # fmt: skip
+
 # Whatever might make a careless proxy or framework take a request for an internal one.
 HEADERS = [
     {},
@@ -156,6 +163,17 @@ def test_what_is_public(apps: dict[str, Flask]) -> None:
         "/api/v1/admin/analytics/users",
         "/widget/widget.js",
         "/widget/demo",
+        "/api/v1/admin/analytics/conversations",
+        *(f"/api/v1/admin/conversations{rest}" for rest in ("", *STAFF)),
+        *(
+            f"/api/v1/admin/{name}{rest}"
+            for name in ("contacts", "customers")
+            for rest in ("", "/<id:contact_id>", "/<id:contact_id>/merge")
+        ),
+        "/api/v1/webhooks",
+        "/api/v1/webhooks/<id:webhook_id>",
+        "/api/v1/webhooks/<id:webhook_id>/deliveries",
+        "/api/v1/deliveries/<id:delivery_id>/redeliver",
         "/api/v1/chat/sessions",
         "/api/v1/chat/sessions/<id:session_id>",
         "/api/v1/chat/sessions/<id:session_id>/messages",

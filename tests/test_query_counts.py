@@ -21,10 +21,12 @@ from maimconfig.runtime import Runtime
 from maimconfig.templates import service as templates
 from maimconfig.tenants import service as tenants
 from maimconfig.usage import service as usage
+from maimconfig.webhooks import service
 from tests import factories
 from tests.api import Api
 from tests.conversations.conftest import nobody_answers  # noqa: F401
-from tests.factories import conversations
+from tests.factories import conversations, users
+from tests.factories.webhooks import webhook
 
 VALIDATE = "/api/v2/auth/validate-api-key"
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -198,6 +200,7 @@ def test_lists(number: int, api: Api, runtime: Runtime, cost: Callable[..., list
         f"/api/v2/agent-activity?{of}",
         f"/api/v1/plugins/settings?{of}",
         f"/api/v1/plugins/settings?{of}&agent_id={agent['id']}",
+        f"/api/v2/webhooks?{of}&{size}",
         f"/api/v2/usage?{of}&group_by=action",
         f"/api/v2/usage?{of}&group_by=user",
         f"/api/v2/tenants/{owner}/billing",
@@ -225,3 +228,32 @@ def test_messages(number: int, runtime: Runtime) -> None:
     assert kinds["SELECT"] == (3 if runtime.database.is_sqlite else 4)
     assert kinds["UPDATE"] == 1
     assert {"INSERT", "SELECT", "UPDATE"} == set(kinds)
+
+
+@pytest.mark.parametrize("number", [0, 1, 20])
+def test_staff_lists(number: int, api: Api, public: Api, runtime: Runtime) -> None:
+    """What staff look at is at most three statements besides the one that knows the login."""
+    boss = users.person(public, "admin")
+    (tenant_id, agent_id) = of = conversations.agent(runtime)
+    for index in range(number):
+        conversations.talk(runtime, of, user_id=f"u{index}")
+        users.quick(runtime, "agent")
+    hook = webhook(api, tenant_id=tenant_id)
+    events = [service.Event(tenant_id, "message.created", {})] * number
+    runtime.write(lambda session: service.emit_many(session, events))
+    staff = f"tenant_id={tenant_id}&agent_id={agent_id}&limit=100"
+    lists = {
+        f"/api/v1/admin/conversations?{staff}": 3,
+        f"/api/v1/admin/conversations?{staff}&q=u&assignee_id=none&status=open": 3,
+        f"/api/v1/admin/contacts?tenant_id={tenant_id}&q=u": 3,
+        f"/api/v1/admin/analytics/conversations?tenant_id={tenant_id}": 3,
+        "/api/v1/admin/users?page_size=100": 3,
+    }
+    for path, most in lists.items():
+        with counted(runtime) as sent:
+            answer = public.client.get(path, headers=boss.headers)
+        assert answer.status_code == 200
+        assert 2 <= len(sent) <= most + 1, (path, sent)
+    with counted(runtime) as sent:
+        api.client.get(f"/api/v2/webhooks/{hook['id']}/deliveries?page_size=100")
+    assert len(sent) == 3

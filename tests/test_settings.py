@@ -54,6 +54,7 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "sqlite_synchronous": ("full", '"FULL"', "FULL"),
     "pool_size": ("7", "7", 7),
     "max_body_bytes": ("2048", "2048", 2048),
+    "webhook_retention_days": ("", '""', None),
     "max_agents": ("0", "0", 0),
     "max_api_keys": ("", '""', None),
     "requests_per_minute": ("0", "0", 0),

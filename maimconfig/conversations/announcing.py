@@ -42,7 +42,8 @@ def changed(session: Session, conversation: Conversation, before: Standing) -> N
     }
     events = []
     if now.status != before.status:
-        events.append(status_changed(conversation.tenant_id, about, before.status, now.status))
+        data = {**about, "status": now.status, "previous_status": before.status}
+        events.append(Event(conversation.tenant_id, "conversation.status_changed", data))
     if now[1:] != before[1:]:
         data = {
             **about,
@@ -54,14 +55,20 @@ def changed(session: Session, conversation: Conversation, before: Standing) -> N
     emit_many(session, events)
 
 
-def status_changed(tenant_id: str, about: Mapping[str, Any], before: str, now: str) -> Event:
-    """The event of a status that changed.
+def reopened(row: Mapping[str, Any]) -> Event:
+    """The event of a resolved conversation that its contact writes to again.
 
     Args:
-        about: conversation_id, agent_id and contact_id.
+        row: of the table, by the columns' names.
     """
-    data = {**about, "status": now, "previous_status": before}
-    return Event(tenant_id, "conversation.status_changed", data)
+    data = {
+        "conversation_id": row["id"],
+        "agent_id": row["agent_id"],
+        "contact_id": row["contact_id"],
+        "status": "open",
+        "previous_status": "resolved",
+    }
+    return Event(row["tenant_id"], "conversation.status_changed", data)
 
 
 def said(tenant_id: str, message: Mapping[str, Any]) -> Event:

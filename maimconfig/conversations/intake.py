@@ -230,7 +230,7 @@ class _Batch:
     def _hear(self, one: Incoming, conversation: dict[str, Any], row: dict[str, Any]) -> None:
         """What a contact's message brings about."""
         if conversation["status"] == "resolved":
-            self._told.append(_reopened(conversation))
+            self._told.append(announcing.reopened(conversation))
             conversation["status"] = "open"
             conversation["resolved_at"] = None
         if one.session_id is not None:
@@ -297,12 +297,3 @@ _count = {
     "ai": _count_ai,
     "system": _count_system,
 }
-
-
-def _reopened(conversation: dict[str, Any]) -> Event:
-    about = {
-        "conversation_id": conversation["id"],
-        "agent_id": conversation["agent_id"],
-        "contact_id": conversation["contact_id"],
-    }
-    return announcing.status_changed(conversation["tenant_id"], about, "resolved", "open")

@@ -29,23 +29,14 @@ _MOVED = (
     "unread_staff", "unread_contact", "contact_read_seq", "staff_read_seq", "handled_by_ai",
     "handled_by_human",
 )  # fmt: skip
+# What is read of it besides.
+_READ = (
+    "id", "tenant_id", "agent_id", "contact_id", "current_agent_type", "assignee_id", *_MOVED,
+)  # fmt: skip
 _IDS: Any = bindparam("ids", expanding=True)
 
 _LOCK = (
-    select(
-        *(
-            _CONVERSATIONS.c[name]
-            for name in (
-                "id",
-                "tenant_id",
-                "agent_id",
-                "contact_id",
-                "current_agent_type",
-                "assignee_id",
-                *_MOVED,
-            )
-        )
-    )
+    select(*(_CONVERSATIONS.c[name] for name in _READ))
     .where(_CONVERSATIONS.c.id.in_(_IDS))
     .order_by(_CONVERSATIONS.c.id)
     .with_for_update()

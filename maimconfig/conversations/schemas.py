@@ -124,14 +124,14 @@ class ConversationOut(Ready):
     contact_id = plain.String(required=True, metadata={"example": CONTACT})
     contact = plain.Nested(ContactShown, required=True, allow_none=True)
     channel_type = plain.String(required=True, metadata={"enum": list(CHANNELS)})
-    status = plain.String(required=True, metadata={"enum": list(STATUSES)})
+    status = plain.String(required=True, metadata={"enum": list(STATUSES), "example": "open"})
     priority = plain.String(required=True, metadata={"enum": list(PRIORITIES)})
     agent_type = plain.String(required=True, metadata={"enum": list(AGENT_TYPES)})
     current_agent_type = plain.String(required=True, metadata={"enum": list(AGENT_TYPES)})
     assignee_id = plain.String(required=True, allow_none=True)
     assignee = plain.Nested(AssigneeShown, required=True, allow_none=True)
     handoff_reason = plain.String(required=True, allow_none=True)
-    tags = plain.List(plain.String(), required=True)
+    tags = plain.List(plain.String(), required=True, metadata={"example": ["退款"]})
     satisfaction = plain.Integer(
         required=True, allow_none=True, metadata={"description": "1 to 5, as the contact rated."}
     )

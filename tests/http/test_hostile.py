@@ -9,9 +9,12 @@ import pytest
 from werkzeug.test import TestResponse
 
 from maimconfig.sessions.models import ChatSession
+from maimconfig.webhooks import service as webhooks
+from maimconfig.webhooks.models import Delivery
 from tests import factories
 from tests.api import Api
 from tests.factories import conversations, users
+from tests.factories.webhooks import NOWHERE
 from tests.http import attacks
 
 ERROR_FIELDS = {"success", "message", "error", "error_code", "timestamp", "request_id"}
@@ -51,7 +54,21 @@ class Network(World):
             "api_key_id": key["id"],
             "template_id": template["id"],
             "version": "1",
+            **webhook_of(api, agent["tenant_id"]),
         }
+
+
+def webhook_of(api: Api, tenant_id: str) -> dict[str, str]:
+    """The ids of a webhook of a tenant, and of a delivery to it."""
+    running = api.app.extensions["tests.runtime"]
+    return running.write(lambda session: _webhook_of(session, tenant_id))
+
+
+def _webhook_of(session: Any, tenant_id: str) -> dict[str, str]:
+    hook = webhooks.create(session, tenant_id=tenant_id, url=NOWHERE)
+    webhooks.emit(session, tenant_id, "message.created", {})
+    of_hook = Delivery.webhook_id == hook.id
+    return {"webhook_id": hook.id, "delivery_id": session.query(Delivery).filter(of_hook).one().id}
 
 
 class User(World):
@@ -68,6 +85,7 @@ class User(World):
             "agent_id": agent["id"],
             "key_id": person.made(keys, {"name": "k"})["id"],
             "user_id": users.quick(api.app.extensions["tests.runtime"]),
+            **webhook_of(api, agent["tenant_id"]),
         }
 
 
@@ -110,6 +128,23 @@ class Admin(User):
     role = "admin"
 
 
+class Staff(User):
+    """Somebody who answers, and a conversation."""
+
+    role = "supervisor"
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api)
+        running = api.app.extensions["tests.runtime"]
+        chat = conversations.talk(running).chat
+        self.ids |= {
+            "tenant_id": chat.tenant_id,
+            "conversation_id": chat.conversation_id,
+            "contact_id": chat.contact_id,
+            "assignee_id": self.person.id,
+        }
+
+
 Valid = Callable[[Any], dict[str, Any]]
 
 
@@ -144,6 +179,9 @@ _AGENTS, _USERS = "/api/v1/agents", "/api/v1/admin/users"
 _PLUGINS = "/api/v1/plugins/settings"
 _CHAT = "/api/v1/chat"
 _SESSION = f"{_CHAT}/sessions/{{session_id}}"
+
+_CONVERSATIONS = "/api/v1/admin/conversations"
+_CONVERSATION = f"{_CONVERSATIONS}/{{conversation_id}}"
 
 # Every operation of the internal plane.
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -283,6 +321,48 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("get", "/api/v1/admin/analytics/dashboard"): Operation(caller=Admin),
     ("get", "/api/v1/admin/analytics/users"): Operation(caller=Admin),
+    ("get", "/api/v1/admin/analytics/conversations"): Operation(caller=Staff),
+    ("get", _CONVERSATIONS): Operation(caller=Staff),
+    ("get", _CONVERSATION): Operation(caller=Staff),
+    ("post", f"{_CONVERSATION}/takeover"): Operation(caller=Staff),
+    ("post", f"{_CONVERSATION}/assign"): Operation(lambda w: w.of("assignee_id"), caller=Staff),
+    ("post", f"{_CONVERSATION}/release"): Operation(caller=Staff),
+    ("post", f"{_CONVERSATION}/switch-agent"): Operation(
+        lambda _: {"agent_type": "human"}, caller=Staff
+    ),
+    ("put", f"{_CONVERSATION}/status"): Operation(lambda _: {"status": "open"}, caller=Staff),
+    ("put", f"{_CONVERSATION}/priority"): Operation(lambda _: {"priority": "low"}, caller=Staff),
+    ("put", f"{_CONVERSATION}/tags"): Operation(lambda _: {"tags": ["a"]}, caller=Staff),
+    ("get", f"{_CONVERSATION}/messages"): Operation(caller=Staff),
+    ("post", f"{_CONVERSATION}/messages"): Operation(lambda _: {"content": "x"}, caller=Staff),
+    ("post", f"{_CONVERSATION}/notes"): Operation(lambda _: {"content": "x"}, caller=Staff),
+    **{
+        (method, f"/api/v1/admin/{name}{rest}"): Operation(body, caller=Staff)
+        for name in ("contacts", "customers")
+        for method, rest, body in (
+            ("get", "", None),
+            ("post", "", lambda world: world.of("tenant_id")),
+            ("get", "/{contact_id}", None),
+            ("put", "/{contact_id}", lambda _: {"custom_attributes": {"a": 1}}),
+            ("post", "/{contact_id}/merge", lambda world: {"contact_id": "contact_x"}),
+        )
+    },
+    ("get", "/api/v2/webhooks"): Operation(None, lambda world: world.of("tenant_id")),
+    ("post", "/api/v2/webhooks"): Operation(
+        lambda world: {**world.of("tenant_id"), "url": NOWHERE, "events": ["agent.online"]},
+    ),
+    ("get", "/api/v2/webhooks/{webhook_id}"): Operation(),
+    ("put", "/api/v2/webhooks/{webhook_id}"): Operation(lambda _: {"events": []}),
+    ("delete", "/api/v2/webhooks/{webhook_id}"): Operation(spends=True),
+    ("get", "/api/v2/webhooks/{webhook_id}/deliveries"): Operation(),
+    ("post", "/api/v2/deliveries/{delivery_id}/redeliver"): Operation(),
+    ("get", "/api/v1/webhooks"): Operation(caller=User),
+    ("post", "/api/v1/webhooks"): Operation(lambda _: {"url": NOWHERE}, caller=User),
+    ("get", "/api/v1/webhooks/{webhook_id}"): Operation(caller=User),
+    ("put", "/api/v1/webhooks/{webhook_id}"): Operation(lambda _: {"events": []}, caller=User),
+    ("delete", "/api/v1/webhooks/{webhook_id}"): Operation(caller=User, spends=True),
+    ("get", "/api/v1/webhooks/{webhook_id}/deliveries"): Operation(caller=User),
+    ("post", "/api/v1/deliveries/{delivery_id}/redeliver"): Operation(caller=User),
     ("post", f"{_CHAT}/sessions"): Operation(
         lambda user: {"user_id": users.new_name(), **user.of("agent_id")}, caller=Talker
     ),

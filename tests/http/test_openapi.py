@@ -202,6 +202,12 @@ def test_idempotency_keys(specs: dict[str, dict[str, Any]]) -> None:
         "/api/v1/agents/{agent_id}/api_keys",
         "/api/v1/tenants/",
         "/api/v1/admin/users",
+        "/api/v1/admin/contacts",
+        "/api/v1/admin/customers",
+        "/api/v1/admin/conversations/{conversation_id}/messages",
+        "/api/v1/admin/conversations/{conversation_id}/notes",
+        "/api/v1/webhooks",
+        "/api/v2/webhooks",
     }
 
 

@@ -15,6 +15,8 @@ from tests import factories
 from tests.api import Api
 from tests.factories import users
 from tests.factories.users import Person
+from tests.factories.webhooks import NOWHERE
+from tests.http.test_hostile import webhook_of
 
 ANY_ID = "x_1"
 
@@ -65,7 +67,7 @@ def test_there_are_operations(caller: Api, plane: Plane) -> None:
     """The walk finds all that needs a login, on both planes."""
     found = list(operations(caller.app, plane))
     assert len(found) >= (27 if plane == "internal" else 30)
-    assert sum(operation.access.permission is not None for operation in found) == 9
+    assert sum(operation.access.permission is not None for operation in found) == 32
 
 
 def test_nobody(caller: Api, plane: Plane) -> None:
@@ -121,6 +123,8 @@ BODIES: dict[str, Any] = {
     "PUT /api/v1/agents/<id:agent_id>": {"description": "mine now"},
     "POST /api/v1/agents/<id:agent_id>/api_keys": {"name": "k"},
     "POST /api/v1/agents/": {"name": "a"},
+    "PUT /api/v1/webhooks/<id:webhook_id>": {"is_active": False},
+    "POST /api/v1/webhooks": {"url": NOWHERE},
     "POST /api/v1/plugins/settings": {"plugin_name": "p", "enabled": True, "config": {}},
 }
 
@@ -153,6 +157,7 @@ def objects_of(who: Person, api: Api) -> dict[str, str]:
         "agent_id": agent["id"],
         "key_id": key["id"],
         "tenant_id": agent["tenant_id"],
+        **webhook_of(api, agent["tenant_id"]),
         "template_id": factories.template(api, tenant_id=agent["tenant_id"])["id"],
     }
 
@@ -171,6 +176,11 @@ def calls(operation: Operation) -> Iterator[Call]:
             "path": operation.rule,
             "json": body,
             "query_string": {"agent_id": ids["agent_id"], "plugin_name": "p"},
+        }
+    elif where == "POST /api/v1/webhooks":
+        yield lambda ids: {
+            "path": operation.rule,
+            "json": {**body, "tenant_id": ids["tenant_id"]},
         }
     elif where == "POST /api/v1/agents/":
         for name in ("tenant_id", "template_id"):
@@ -192,4 +202,5 @@ def everything(who: Person, api: Api) -> list[Any]:
     (agent,) = who.found("/api/v1/agents/")
     keys = who.found(f"/api/v1/agents/{agent['id']}/api_keys")
     settings = who.found("/api/v1/plugins/settings", query_string={"agent_id": agent["id"]})
-    return [agent, keys, settings, len(factories.audit_entries(api))]
+    hooks = who.found("/api/v1/webhooks")
+    return [agent, keys, settings, hooks, len(factories.audit_entries(api))]
