@@ -32,6 +32,7 @@ def base_url(api: Api) -> Iterator[str]:
     listener = open_listener(Bind("127.0.0.1", 0))
     worker = Worker(
         {"internal": api.app.wsgi_app},
+        {},
         {"internal": listener},
         threads=4,
         drain_seconds=5,
