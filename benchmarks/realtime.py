@@ -189,9 +189,10 @@ def _churn(options: argparse.Namespace, folder: Path) -> None:
             sent = sum(len(member.sent) for member in members)
             found = faults(members)
             cuts = [member.cuts for member in members]
-            print(f"clients {len(members)}, cut {min(cuts)} to {max(cuts)} times each, {sent} messages"
-                  f" in {time.monotonic() - begun:.0f} s; {options.rounds} times each: gateway killed,"
-                  " Redis stopped, gateway stopped")  # fmt: skip
+            seconds = time.monotonic() - begun
+            print(f"clients {len(members)}, cut {min(cuts)} to {max(cuts)} times each")
+            print(f"messages {sent} in {seconds:.0f} s, meanwhile {options.rounds} times each:")
+            print("  a gateway killed, Redis stopped, a gateway stopped")
             print(f"clients with a gap, a repeat or a loss: {len(found)}")
             for fault in found[:10]:
                 print(f"  {fault[:300]}")

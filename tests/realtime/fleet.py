@@ -85,10 +85,8 @@ class Fleet:
         """In each round a gateway is killed, Redis stopped, and a gateway told to stop; all are
         started again.
         """
-        kinds = (self._kill, self._stop_redis, self._stop)
-        return [
-            kind for _ in range(rounds) for kind in kinds if kind != self._stop_redis or self._redis
-        ]
+        redis = [self._stop_redis] if self._redis else []
+        return [self._kill, *redis, self._stop] * rounds
 
     def _kill(self) -> None:
         service = random.choice(self.services)
