@@ -79,6 +79,7 @@ def release(session: Session, conversation: Conversation) -> None:
         return
     transitions.require(conversation.status, "open")
     conversation.status = "open"
+    conversation.resolved_at = None
     conversation.current_agent_type = "ai"
     conversation.assignee_id = None
     service.touched(session, conversation)
@@ -128,6 +129,7 @@ def _give(session: Session, conversation: Conversation, user_id: str | None, rea
     before = "open" if conversation.status == "resolved" else conversation.status
     transitions.require(before, status)
     conversation.status = status
+    conversation.resolved_at = None
     conversation.assignee_id = user_id
     if conversation.current_agent_type == "ai":
         conversation.current_agent_type = "human"

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy import bindparam, select
 
+from maimconfig.agents.models import Agent
 from maimconfig.chat import service as chat
 from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import Session
-from maimconfig.http.errors import ChatSessionNotFound, TokenInvalid
+from maimconfig.http.errors import (
+    AgentNotActive,
+    ChatSessionNotFound,
+    TenantNotActive,
+    TokenInvalid,
+)
 from maimconfig.security import tokens
 from maimconfig.sessions.models import ChatSession
+from maimconfig.tenants.models import Tenant
 from maimconfig.users import presence
 from maimconfig.users.login import authenticate
 from maimconfig.users.roles import may
@@ -75,12 +82,17 @@ class _Nonce(NamedTuple):
     tenant_id: str
     agent_id: str
     nonce: str
+    tenant_status: str
+    agent_status: str
 
 
 _NONCE_BY_ID: LookUp[_Nonce] = LookUp(
-    select(ChatSession.tenant_id, ChatSession.agent_id, ChatSession.nonce).where(
-        ChatSession.id == bindparam("session_id")
-    ),
+    select(
+        ChatSession.tenant_id, ChatSession.agent_id, ChatSession.nonce, Tenant.status, Agent.status
+    )
+    .join(Tenant, Tenant.id == ChatSession.tenant_id)
+    .join(Agent, Agent.id == ChatSession.agent_id)
+    .where(ChatSession.id == bindparam("session_id")),
     _Nonce,
 )
 
@@ -96,6 +108,7 @@ def principal_of(
 
     Raises:
         TokenInvalid: it isn't good.
+        TenantNotActive, AgentNotActive: a session's are suspended, which holds at once.
         AppError: a key is refused, see key_checks.refusals.
         DatabaseUnavailable: the database can't be reached.
     """
@@ -153,6 +166,10 @@ def _of_session(runtime: Runtime, token: str) -> Principal:
     row = runtime.database.find(_NONCE_BY_ID, session_id=sent.session_id)
     if row is None or not tokens.is_genuine_chat_token(runtime.vault, sent, row.nonce):
         raise TokenInvalid(internal="unknown chat token")
+    if row.tenant_status != "active":
+        raise TenantNotActive
+    if row.agent_status != "active":
+        raise AgentNotActive
     return Principal("session", row.tenant_id, row.agent_id, session_id=sent.session_id)
 
 

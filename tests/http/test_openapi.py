@@ -202,6 +202,8 @@ def test_idempotency_keys(specs: dict[str, dict[str, Any]]) -> None:
         "/api/v1/agents/{agent_id}/api_keys",
         "/api/v1/tenants/",
         "/api/v1/admin/users",
+        "/api/v1/chat/sessions",
+        "/api/v1/chat/messages",
     }
 
 

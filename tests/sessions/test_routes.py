@@ -409,6 +409,20 @@ def test_bad_tokens(holder: Caller, public: Api) -> None:
     Caller(public, begun["token"]).refused(401, "AUTH_006", "POST", "/sessions", body)
 
 
+def test_suspended(holder: Caller, public: Api, api: Api) -> None:
+    """What a tenant's or an agent's session tokens open is shut at once while it is suspended."""
+    begun = holder.begin()
+    contact, path = Caller(public, begun["token"]), f"/sessions/{begun['session_id']}"
+    for owner, on, off, code in (
+        (f"/api/v2/tenants/{begun['tenant_id']}", "active", "suspended", "TENANT_003"),
+        (f"/api/v2/agents/{begun['agent_id']}", "active", "inactive", "AGENT_005"),
+    ):
+        api.data(api.put(owner, {"status": off}))
+        contact.refused(403, code, "GET", path)
+        api.data(api.put(owner, {"status": on}))
+        assert contact.done("GET", path)["status"] == "active"
+
+
 def test_on_the_internal_plane(holder: Caller, api: Api) -> None:
     """What acts for a contact needs its token on the trusted network too."""
     begun = holder.begin()
