@@ -45,10 +45,14 @@ class Member:
     open: dict[str, None] = field(default_factory=dict)
     contents: dict[int, str] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
+    cuts: int = 0
 
-    async def live(self, cuts: int) -> None:
-        """Be cut so many times, then stay until everything is answered."""
-        for _ in range(cuts):
+    async def live(self, cuts: int, more: Callable[[], bool]) -> None:
+        """Be cut so many times, and as long as there shall be more of it; then stay until
+        everything is answered.
+        """
+        while self.cuts < cuts or more():
+            self.cuts += 1
             await self._connected(lambda socket: self._stay(socket, random.uniform(*BETWEEN_CUTS)))
         await self._connected(self._settle)
 
@@ -136,19 +140,24 @@ class Member:
 
 
 async def churn(
-    members: Sequence[Member], cuts: int, harm: Callable[[], None], last_seq: Callable[[str], int]
+    members: Sequence[Member],
+    cuts: int,
+    harms: Sequence[Callable[[], None]],
+    last_seq: Callable[[str], int],
 ) -> None:
     """Let members live and be cut, and harm go on meanwhile; then let each catch up.
 
     Args:
-        cuts: of each member.
-        harm: stops and starts servers once; called again and again, in another thread.
+        cuts: of each member, at least: they go on until all harm is done.
+        harms: each stops and starts servers once, in another thread.
         last_seq: the last seq of a session's conversation, as the database has it.
     """
-    lives = asyncio.gather(*(member.live(cuts) for member in members))
-    while not lives.done():
-        await asyncio.to_thread(harm)
-        await asyncio.wait({lives}, timeout=random.uniform(0.2, 1.0))
+    left = list(harms)
+    lives = asyncio.gather(*(member.live(cuts, lambda: bool(left)) for member in members))
+    while left:
+        await asyncio.wait({lives}, timeout=random.uniform(0.5, 1.5))
+        await asyncio.to_thread(left[0])
+        del left[0]
     await lives
     ends = await asyncio.to_thread(lambda: [last_seq(member.session_id) for member in members])
     await asyncio.gather(*(member.catch_up(end) for member, end in zip(members, ends, strict=True)))

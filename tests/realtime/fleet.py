@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ class Fleet:
     Attributes:
         urls: of the gateways; they stay over restarts.
         runtime: to make sessions with, and to look at the database.
-        harms: what was done to the servers, and how often.
     """
 
     def __init__(
@@ -57,7 +55,6 @@ class Fleet:
             )
             for number, port in enumerate(ports)
         ]  # fmt: skip
-        self.harms: Counter[str] = Counter()
 
     def sessions(self, count: int) -> list[Talk]:
         """So many sessions with one agent, in which a person answers."""
@@ -84,19 +81,26 @@ class Fleet:
 
         return self.runtime.read(read)
 
-    def harm(self) -> None:
-        """Kill or stop something, and start it again."""
+    def harms(self, rounds: int) -> list[Callable[[], None]]:
+        """In each round a gateway is killed, Redis stopped, and a gateway told to stop; all are
+        started again.
+        """
+        redis = [self._stop_redis] if self._redis else []
+        return [self._kill, *redis, self._stop] * rounds
+
+    def _kill(self) -> None:
         service = random.choice(self.services)
-        what = random.choice(["stop", "kill", "redis"] if self._redis else ["stop", "kill"])
-        self.harms[what] += 1
-        if what == "redis":
-            assert self._redis is not None
-            self._redis.stop()
-            time.sleep(random.uniform(0.1, 1.0))
-            self._redis.start()
-            return
-        getattr(service, what)()
+        service.kill()
         service.start()
+
+    def _stop(self) -> None:
+        random.choice(self.services).restart()
+
+    def _stop_redis(self) -> None:
+        assert self._redis is not None
+        self._redis.stop()
+        time.sleep(random.uniform(0.1, 1.0))
+        self._redis.start()
 
     def close(self) -> None:
         """End all."""

@@ -31,7 +31,7 @@ def test_churn(database_url: str, tmp_path: Path, private_redis: Redis) -> None:
     """
     with fleet(tmp_path, database_url, 2, private_redis) as ours:
         members = ours.members(MEMBERS)
-        asyncio.run(churn(members, CUTS, ours.harm, ours.last_seq))
+        asyncio.run(churn(members, CUTS, ours.harms(1), ours.last_seq))
         assert faults(members) == []
         assert sum(len(member.sent) for member in members) > MEMBERS
         for service in ours.services:
