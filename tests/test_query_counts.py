@@ -223,7 +223,8 @@ def test_messages(number: int, runtime: Runtime) -> None:
     kinds = Counter(
         statement.split()[0] for statement in sent if not statement.startswith("UPDATE conv")
     )
-    # One of them asks which webhooks listen. The tenant is held on MySQL alone; a driver may send an INSERT of many rows one by one.
+    # One of them asks which webhooks listen. The tenant is held on MySQL alone; a driver may send
+    # an INSERT of many rows one by one.
     assert kinds["SELECT"] == (4 if runtime.database.is_sqlite else 5)
     assert kinds["UPDATE"] == 1
     assert {"INSERT", "SELECT", "UPDATE"} == set(kinds)
