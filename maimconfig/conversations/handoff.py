@@ -80,6 +80,7 @@ def release(session: Session, conversation: Conversation) -> None:
     transitions.require(conversation.status, "open")
     was = announcing.standing(conversation)
     conversation.status = "open"
+    conversation.resolved_at = None
     conversation.current_agent_type = "ai"
     conversation.assignee_id = None
     service.touched(session, conversation)
@@ -131,6 +132,7 @@ def _give(session: Session, conversation: Conversation, user_id: str | None, rea
     transitions.require(before, status)
     was = announcing.standing(conversation)
     conversation.status = status
+    conversation.resolved_at = None
     conversation.assignee_id = user_id
     if conversation.current_agent_type == "ai":
         conversation.current_agent_type = "human"

@@ -38,7 +38,7 @@ class Incoming:
 
     Attributes:
         tenant_id: whose conversation it is; of another tenant it is unknown.
-        session_id: that the contact speaks in; None of staff, the AI and the system.
+        session_id: that the contact speaks in, or that the AI answers in; else None.
         sender_id: the contact's, the user's or the agent's id; None of the system.
         client_id: the sender's own id of it, which makes a retry harmless.
         is_private: a note that the contact never sees.
@@ -167,7 +167,9 @@ class _Batch:
     def _refusal(self, one: Incoming, conversation: dict[str, Any]) -> AppError | None:
         if conversation["status"] == "closed":
             return TransitionForbidden(CLOSED)
-        if one.session_id is not None and one.session_id not in self._open:
+        # What is said to a contact is said, though it has left.
+        in_session = one.sender_type == "contact" and one.session_id is not None
+        if in_session and one.session_id not in self._open:
             return SessionClosed()
         if one.sender_type == "agent" and not one.is_private:
             return self._as_its_person(conversation, one.sender_id or "")
@@ -183,8 +185,9 @@ class _Batch:
         except ConversationTaken as error:
             return error
         self._session.flush()
-        for name in ("assignee_id", "current_agent_type", "status"):
+        for name in ("assignee_id", "current_agent_type", "status", "resolved_at"):
             conversation[name] = getattr(row, name)
+        self._owed = [one for one in self._owed if one["conversation_id"] != row.id]
         return None
 
     def _number(self, one: Incoming, conversation: dict[str, Any]) -> Stored:

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 
 from tests.contract.harness import Remote
 from tests.conversations.conftest import until
-from tests.servers.faulty_provider import FaultyProvider, answer, silent, trickle
+from tests.servers.faulty_provider import FaultyProvider, answer, trickle
 from tests.servers.service import LiveService
 
 CHAT = "/api/v1/chat"
@@ -40,37 +40,36 @@ class Visitors:
     def __init__(self, service: LiveService, number: int) -> None:
         with Remote(service.internal) as caller:
             key = caller.key(permissions=["chat"])
-            # So that the silent ones are waited for, however slow this machine is.
+            # So that those are waited for that never end, however slow this machine is.
             patient = {"config": {"config_overrides": {"chat": {"response_timeout": 600}}}}
             caller.data("PUT", f"/api/v2/agents/{key['agent_id']}", patient)
         self._service = service
         self._headers = {"Authorization": f"Bearer {key['api_key']}"}
-        self._sessions = [self._begin(n)["session_id"] for n in range(number)]
+        bodies = [{"user_id": f"visitor-{n}"} for n in range(number)]
+        begun = self._calls("POST", [f"{CHAT}/sessions"] * number, bodies)
+        self._sessions = [one["session_id"] for one in begun]
 
     def say(self, content: str) -> None:
         """Each says it in its own session."""
-        for session_id in self._sessions:
-            body = {"session_id": session_id, "content": content}
-            self._call("POST", f"{CHAT}/messages", body)
+        bodies = [{"session_id": one, "content": content} for one in self._sessions]
+        self._calls("POST", [f"{CHAT}/messages"] * len(bodies), bodies)
 
     def replies(self) -> list[list[str]]:
         """What the AI said to each."""
+        paths = [f"{CHAT}/sessions/{one}/messages" for one in self._sessions]
         return [
-            [one["content"] for one in self._heard(session_id) if one["sender_type"] == "ai"]
-            for session_id in self._sessions
+            [one["content"] for one in found["messages"] if one["sender_type"] == "ai"]
+            for found in self._calls("GET", paths, [None] * len(paths))
         ]
 
-    def _begin(self, number: int) -> Any:
-        return self._call("POST", f"{CHAT}/sessions", {"user_id": f"visitor-{number}"})
-
-    def _heard(self, session_id: str) -> Any:
-        return self._call("GET", f"{CHAT}/sessions/{session_id}/messages")["messages"]
-
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
+    def _calls(self, method: str, paths: list[str], bodies: list[Any]) -> list[Any]:
         with Remote(self._service.public) as caller:
-            found = caller.client.request(method, path, json=body, headers=self._headers)
-        assert found.status_code == 200, found.text
-        return found.json()
+            answers = [
+                caller.client.request(method, path, json=body, headers=self._headers)
+                for path, body in zip(paths, bodies, strict=True)
+            ]
+        assert [answer.status_code for answer in answers] == [200] * len(paths)
+        return [answer.json() for answer in answers]
 
 
 def unleased(database_url: str) -> int:
@@ -86,7 +85,7 @@ def unleased(database_url: str) -> int:
 
 def test_killed_while_it_owes_fifty(service: LiveService, provider: FaultyProvider) -> None:
     """After a kill -9 while 50 replies are owed, the next process gives each of them, once."""
-    provider.default = silent()
+    provider.default = trickle(100_000, 0.5)  # they never end
     visitors = Visitors(service, 50)
     visitors.say("在吗")
     until(lambda: len(provider.requests) >= 16, 120)
@@ -120,7 +119,7 @@ def test_stopped_while_it_cannot(
         "OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": provider.base_url, "OPENAI_MODEL": "m",
         "MAIMCONFIG_DRAIN_SECONDS": "1",
     }  # fmt: skip
-    provider.default = silent()
+    provider.default = trickle(100_000, 0.5)  # they never end
     service = live_service(migrated_database_url, env=env)
     visitors = Visitors(service, 3)
     visitors.say("在吗")

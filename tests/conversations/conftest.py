@@ -14,9 +14,11 @@ from tests.chat.script import Script
 
 
 @pytest.fixture
-def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def nobody_answers(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is owed stays owed: this process isn't one that answers."""
     monkeypatch.setattr(Answering, "wake", lambda self: None)
+    # An earlier test may have started it, and it looks by itself.
+    monkeypatch.setattr(runtime.answering, "_claim", lambda: False)
 
 
 @pytest.fixture

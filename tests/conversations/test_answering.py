@@ -20,6 +20,7 @@ from maimconfig.conversations.replying import Replying
 from maimconfig.events import Event, Look, Passing
 from maimconfig.providers.types import Failure
 from maimconfig.runtime import Runtime
+from maimconfig.sessions import service as sessions
 from maimconfig.setting_types import OperatorProvider
 from maimconfig.tenants import service as tenants
 from maimconfig.usage.models import UsageRecord
@@ -112,6 +113,31 @@ def test_what_it_is_told(runtime: Runtime, script: Script, answering: Answering)
         {"role": "assistant", "content": "二"},
         {"role": "user", "content": "三"},
     ]
+
+
+def test_the_contact_has_left(runtime: Runtime, script: Script, answering: Answering) -> None:
+    """A reply to somebody who closed the session meanwhile is stored and settled all the same."""
+    talk = made.talk(runtime)
+    talk.say()
+    runtime.write(lambda session: sessions.close(session, talk.chat.id))
+    answering.start()
+    until(lambda: said(talk, "ai") == ["好的"])
+    assert runtime.read(lambda session: session.scalars(select(PendingReply)).all()) == []
+
+
+def test_closed_meanwhile(runtime: Runtime, script: Script, answering: Answering) -> None:
+    """A conversation that was closed while its reply was made stays as it was, and is billed."""
+    gate = threading.Event()
+    script.steps = ["too ", gate, "late"]
+    talk = made.talk(runtime)
+    talk.say()
+    answering.start()
+    until(lambda: len(script.asks) == 1)
+    hand_over(talk, service.set_status, "closed")
+    gate.set()
+    answering.close()
+    assert (said(talk, "ai"), talk.now().status) == ([], "closed")
+    assert runtime.read(lambda session: session.scalars(select(PendingReply)).all()) == []
 
 
 def test_in_order(runtime: Runtime, script: Script, answering: Answering) -> None:

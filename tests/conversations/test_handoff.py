@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -28,7 +27,7 @@ from tests.parallel import together
 
 pytestmark = pytest.mark.usefixtures("nobody_answers")
 
-ROUNDS = int(os.environ.get("MAIMCONFIG_TEST_TAKE_OVERS", "100"))
+ROUNDS = 100
 
 
 @pytest.fixture

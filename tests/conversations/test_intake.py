@@ -191,6 +191,18 @@ def test_writing_takes_over(runtime: Runtime) -> None:
     assert talk.rows(OwedReply) == []
 
 
+def test_taken_over_in_the_same_batch(runtime: Runtime) -> None:
+    """What a contact says and a person answers in one batch is owed no reply, and is open."""
+    talk, person = made.talk(runtime), made.staff(runtime)
+    set_status(talk, "resolved")
+    answer = {"sender_type": "agent", "sender_id": person}
+    talk.take(talk.incoming("a question"), talk.incoming("an answer", **answer))
+    assert talk.rows(OwedReply) == []
+    now = talk.now()
+    assert (now.status, now.resolved_at, now.assignee_id) == ("open", None, person)
+    assert seqs(talk) == [1, 2]
+
+
 def test_a_message_wakes_the_session(runtime: Runtime) -> None:
     """A message makes an idle session active, whose time begins anew."""
     talk = made.talk(runtime)

@@ -208,6 +208,8 @@ def test_idempotency_keys(specs: dict[str, dict[str, Any]]) -> None:
         "/api/v1/admin/conversations/{conversation_id}/notes",
         "/api/v1/webhooks",
         "/api/v2/webhooks",
+        "/api/v1/chat/sessions",
+        "/api/v1/chat/messages",
     }
 
 
