@@ -25,9 +25,12 @@ from maimconfig.sessions.models import ChatSession
 from maimconfig.settings import Settings
 from maimconfig.usage import service as usage
 from maimconfig.usage.models import UsageRecord
+from maimconfig.webhooks import service as webhooks
+from maimconfig.webhooks.models import Delivery
 from tests import factories
 from tests.api import Api
 from tests.factories import conversations
+from tests.factories.webhooks import log_of, webhook
 from tests.serving.harness import eventually
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=timezone.utc)
@@ -193,3 +196,22 @@ def test_by_itself(own: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     log_usage(own, 1, clock.now())
     own.background.ensure()
     eventually(lambda: count(own, UsageRecord) == 1)
+
+
+def test_deliveries(api: Api, runtime: Runtime) -> None:
+    """Deliveries that were settled long ago go; what waits stays, however old it is."""
+    hook = webhook(api)
+    event = webhooks.Event(hook["tenant_id"], "message.created", {})
+    with time_machine.travel(NOW - 31 * DAY, tick=False):
+        runtime.write(lambda session: webhooks.emit_many(session, [event, event]))
+    waiting, settled = (entry["id"] for entry in log_of(api, hook))
+    with time_machine.travel(NOW, tick=False):
+        runtime.write(lambda session: settle(session, settled, NOW - 31 * DAY))
+        assert list(retention.batches(runtime)) == [1]
+    assert [entry["id"] for entry in log_of(api, hook)] == [waiting]
+
+
+def settle(session: Session, delivery_id: str, moment: datetime) -> None:
+    """Have a delivery been made at a moment."""
+    delivery = session.get_one(Delivery, delivery_id)
+    delivery.status, delivery.due_at, delivery.settled_at = "delivered", None, moment

@@ -35,7 +35,7 @@ def changed(session: Session, conversation: Conversation, before: Standing) -> N
         before: how it stood before the change.
     """
     now = standing(conversation)
-    about = {
+    about: dict[str, str | None] = {
         "conversation_id": conversation.id,
         "agent_id": conversation.agent_id,
         "contact_id": conversation.contact_id,

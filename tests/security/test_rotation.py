@@ -28,9 +28,11 @@ from maimconfig.security import rotation
 from maimconfig.security.secret_file import SecretFile
 from maimconfig.setting_types import database_url as as_url
 from maimconfig.settings import load_settings
+from maimconfig.webhooks import service as webhooks
 from tests import factories
 from tests.api import Api
 from tests.db.opening import opened
+from tests.factories.webhooks import webhook
 from tests.serving.harness import eventually
 
 PROVIDER = {
@@ -70,6 +72,7 @@ def test_moves_everything(fresh: Runtime, caller: Api) -> None:
     agent = factories.agent(caller, config=CONFIG)
     key = factories.api_key(caller, agent)
     caller.post(f"/api/v2/api-keys/{key['id']}/rotate", {"grace_seconds": 3600})
+    hook = webhook(caller)
     assert _rotate(fresh) > 0
     SecretFile(fresh.settings.instance / "secret.key").forget_previous()
     fresh.vault.reload()
@@ -78,6 +81,8 @@ def test_moves_everything(fresh: Runtime, caller: Api) -> None:
     shown = caller.data(caller.get(f"/api/v2/api-keys/{key['id']}"))["api_key"]
     assert caller.data(caller.post(VALIDATE, {"api_key": shown}))["valid"]
     assert fresh.read(_provider_key) == "sk-canary-provider"
+    secret = fresh.read(lambda s: webhooks.secret_of(s, webhooks.get(s, hook["id"])))
+    assert secret == hook["secret"]
 
 
 def _provider_key(session: Any) -> str:
