@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import aliased, selectinload
 from sqlalchemy.orm.attributes import flag_modified
 
 from maimconfig import clock
@@ -27,7 +27,8 @@ def serves(user_id: Any, tenant_id: Any) -> ColumnElement[bool]:
     Args:
         user_id, tenant_id: values, or columns of the query that it is for.
     """
-    everywhere = exists().where(User.id == user_id, User.serves_all_tenants)
+    staff = aliased(User)  # the query that it is for may be one of users
+    everywhere = exists().where(staff.id == user_id, staff.serves_all_tenants)
     listed = exists().where(StaffTenant.user_id == user_id, StaffTenant.tenant_id == tenant_id)
     return or_(everywhere, listed)
 
