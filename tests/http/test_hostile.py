@@ -136,12 +136,14 @@ class Staff(User):
     def __init__(self, api: Api) -> None:
         super().__init__(api)
         running = api.app.extensions["tests.runtime"]
-        chat = conversations.talk(running).chat
+        of = conversations.agent(running)
+        chat, other = (conversations.talk(running, of).chat for _ in range(2))
         self.ids |= {
             "tenant_id": chat.tenant_id,
             "conversation_id": chat.conversation_id,
             "contact_id": chat.contact_id,
             "assignee_id": self.person.id,
+            "other_id": other.contact_id,
         }
 
 
@@ -337,14 +339,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", f"{_CONVERSATION}/messages"): Operation(lambda _: {"content": "x"}, caller=Staff),
     ("post", f"{_CONVERSATION}/notes"): Operation(lambda _: {"content": "x"}, caller=Staff),
     **{
-        (method, f"/api/v1/admin/{name}{rest}"): Operation(body, caller=Staff)
+        (method, f"/api/v1/admin/{name}{rest}"): Operation(
+            body, caller=Staff, spends=rest.endswith("/merge")
+        )
         for name in ("contacts", "customers")
         for method, rest, body in (
             ("get", "", None),
             ("post", "", lambda world: world.of("tenant_id")),
             ("get", "/{contact_id}", None),
             ("put", "/{contact_id}", lambda _: {"custom_attributes": {"a": 1}}),
-            ("post", "/{contact_id}/merge", lambda world: {"contact_id": "contact_x"}),
+            ("post", "/{contact_id}/merge", lambda world: {"contact_id": world.ids["other_id"]}),
         )
     },
     ("get", "/api/v2/webhooks"): Operation(None, lambda world: world.of("tenant_id")),
