@@ -76,6 +76,7 @@ _LOGIN: Mapping[Plane, Access] = {"internal": LOGIN, "public": LOGIN}
 
 MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.health.routes:blp", _OPEN),
+    Mount("maimconfig.metrics.routes:blp", _INTERNAL, is_api=False),
     Mount("maimconfig.tenants.routes:blp", _INTERNAL),
     Mount("maimconfig.agents.routes:blp", _INTERNAL),
     Mount("maimconfig.templates.routes:blp", _INTERNAL),

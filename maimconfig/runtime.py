@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
@@ -12,10 +12,14 @@ from maimconfig.chat.unsettled import Unsettled
 from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
+from maimconfig.metrics.exchange import Exchange
 from maimconfig.providers.service import Providers
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
+
+if TYPE_CHECKING:
+    from maimconfig.serving import Load
 
 T = TypeVar("T")
 
@@ -51,6 +55,8 @@ class Runtime:
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
         providers: replies of the AI providers.
+        load: how busy the planes of this process are, where its server tells.
+        exchange: the numbers of this process and of others.
     """
 
     settings: Settings
@@ -66,6 +72,8 @@ class Runtime:
         self.providers = Providers(self.settings.provider_allow)
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
+        self.load: Callable[[], Mapping[str, Load]] = dict
+        self.exchange = Exchange(self.settings.metrics_folder, self.settings.metrics_tenants)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -85,6 +93,7 @@ class Runtime:
             settings.database_url,
             pool_size=settings.pool_size,
             synchronous=settings.sqlite_synchronous,
+            slow_ms=settings.slow_query_ms,
         )
         lifecycle.prepare(database, vault, auto_migrate=auto_migrate)
         operator = {"dashscope": settings.dashscope, "openai": settings.openai}
@@ -100,6 +109,10 @@ class Runtime:
         """The places for replies of a plane, which has threads of its own."""
         return self._slots.setdefault(plane, Slots(self.settings.chat_replies))
 
+    def slots(self) -> Mapping[str, Slots]:
+        """The places of the planes that have any."""
+        return dict(self._slots)
+
     def read(self, work: Callable[[Session], T], actor: Actor = SYSTEM) -> T:
         """Run a unit of work that only reads."""
         return self.database.unit_of_work(work, runtime=self, actor=actor, write=False)
@@ -112,4 +125,5 @@ class Runtime:
         """End the replies under way, write what is only in memory and close the database."""
         self.providers.close()
         self.background.close()
+        self.exchange.close()
         self.database.dispose()

@@ -24,6 +24,9 @@ class Unsettled:
         self._lock = threading.Lock()
         self._waiting: dict[str, Ended] = {}
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def settle(self, runtime: Runtime, pending_id: str, ended: Ended) -> None:
         """Settle a reply in a transaction of its own, now or as soon as the database is back."""
         try:

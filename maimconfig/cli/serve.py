@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import click
@@ -15,7 +18,7 @@ import structlog
 from maimconfig import logs
 from maimconfig.db.lifecycle import StartError
 from maimconfig.planes import PLANES, Plane
-from maimconfig.serving import Bind, Planes, ServeError, run
+from maimconfig.serving import Bind, Load, Planes, ServeError, run
 from maimconfig.setting_types import is_loopback
 from maimconfig.settings import Settings, SettingsError, load_settings
 from maimconfig.system.catalogue import CatalogueError
@@ -46,20 +49,33 @@ def serve(planes: tuple[Plane, ...], workers: int | None, auto_migrate: bool) ->
     binds = binds_of(settings, planes or PLANES)
     _warn_of_exposure(settings)
     _prepare_aside(settings, auto_migrate)
-    sys.exit(
-        run(
-            lambda: open_planes(
-                settings, tuple(cast(Plane, plane) for plane in binds), auto_migrate
-            ),
-            binds,
-            workers=settings.workers,
-            threads=settings.threads + settings.chat_replies,
-            affinity=settings.cpu_affinity,
-            announce=_announce,
-            drain_seconds=settings.drain_seconds,
-            warm=_import_all,
-        )
+    with _exchanging(settings) as settings:
+        sys.exit(_run(settings, binds, auto_migrate))
+
+
+def _run(settings: Settings, binds: Mapping[str, Bind], auto_migrate: bool) -> int:
+    return run(
+        lambda: open_planes(settings, tuple(cast(Plane, plane) for plane in binds), auto_migrate),
+        binds,
+        workers=settings.workers,
+        threads=settings.threads + settings.chat_replies,
+        affinity=settings.cpu_affinity,
+        announce=_announce,
+        drain_seconds=settings.drain_seconds,
+        warm=_import_all,
     )
+
+
+@contextlib.contextmanager
+def _exchanging(settings: Settings) -> Iterator[Settings]:
+    """Give several workers a folder for their numbers, which goes with them."""
+    if settings.workers == 1 or settings.metrics_folder is not None:
+        yield settings
+        return
+    # In memory where there is such a place: they are written twice a second.
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="maimconfig-metrics-", dir=place) as folder:
+        yield replace(settings, metrics_folder=Path(folder))
 
 
 def binds_of(settings: Settings, planes: tuple[Plane, ...]) -> dict[str, Bind]:
@@ -92,10 +108,15 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
     def drain() -> None:
         runtime.draining = True
 
+    def watch(load: Callable[[], Mapping[str, Load]]) -> None:
+        runtime.load = load
+        runtime.background.publish()
+
     return Planes(
         apps={plane: create_app(plane, runtime).wsgi_app for plane in planes},
         on_drain=drain,
         close=runtime.close,
+        watch=watch,
     )
 
 

@@ -6,7 +6,8 @@ This package knows no Flask, no database and no settings; `run` is its entry poi
 from __future__ import annotations
 
 from maimconfig.serving.errors import ServeError
+from maimconfig.serving.server import Load
 from maimconfig.serving.service import Planes, run
 from maimconfig.serving.sockets import Bind
 
-__all__ = ["Bind", "Planes", "ServeError", "run"]
+__all__ = ["Bind", "Load", "Planes", "ServeError", "run"]

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -48,6 +48,22 @@ _SETTINGS = {
     "expose_tracebacks": False,
     "backlog": BACKLOG,
 }
+
+
+class Load(NamedTuple):
+    """How busy a plane is.
+
+    Attributes:
+        queued: requests that wait for a thread.
+        busy: threads that work on one.
+        threads: that there are.
+        connections: that are open.
+    """
+
+    queued: int
+    busy: int
+    threads: int
+    connections: int
 
 
 class _Task(WSGITask):  # type: ignore[misc]
@@ -178,6 +194,16 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
         """Whether a connection is open, or a request waits or runs."""
         pool = self.task_dispatcher
         return bool(self.active_channels or pool.queue or pool.active_count > 0)
+
+    def load(self) -> Load:
+        """How busy it is now."""
+        pool = self.task_dispatcher
+        return Load(
+            queued=len(pool.queue),
+            busy=pool.active_count,
+            threads=len(pool.threads),
+            connections=len(self.active_channels),
+        )
 
     def end(self) -> bool:
         """Cut what is still open and stop the threads.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from maimconfig.serving.affinity import bind_to_cpu
 from maimconfig.serving.errors import ServeError
 from maimconfig.serving.notify import notify
+from maimconfig.serving.server import Load
 from maimconfig.serving.sockets import (
     Bind,
     address_of,
@@ -42,11 +43,13 @@ class Planes:
         apps: WSGI application by plane.
         on_drain: called when draining begins; must be quick.
         close: called after the drain, and when serving fails: write what is in memory, close.
+        watch: called before serving, with what tells how busy each plane is.
     """
 
     apps: Mapping[str, WSGIApplication]
     on_drain: Callable[[], None]
     close: Callable[[], None]
+    watch: Callable[[Callable[[], Mapping[str, Load]]], None] = lambda load: None
 
 
 def run(
@@ -150,6 +153,7 @@ class _Service:
         planes = _starting(self.make_apps)
         try:
             worker = self._worker(planes, on_drain)
+            planes.watch(worker.load)
             stop.tell(worker.stop)
             on_ready()
             worker.serve()
