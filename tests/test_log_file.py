@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from maimconfig import log_file
 
-log_file.LOOK_SECONDS = 0.001
+log_file.LOOK_SECONDS = 0
 out = log_file.LogFile(Path(sys.argv[1]), max_bytes=10_000, keep=1000)
 for number in range(3000):
     out.write(f"{sys.argv[2]} {number} {'x' * 40}\\n")
