@@ -224,7 +224,7 @@ class Load:
         self.answers: Counter[tuple[str, int]] = Counter()
         self.lost: list[str] = []
         self._site = site
-        self._pause = self.CLIENTS / rate
+        self._pause = 2 * self.CLIENTS / rate  # two requests a turn
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._client) for _ in range(self.CLIENTS)]
