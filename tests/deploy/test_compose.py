@@ -54,11 +54,12 @@ def test_a_wrong_file() -> None:
 @each_file
 def test_settings(name: str, tmp_path: Path) -> None:
     """The service takes the settings that it is given, and ignores none."""
-    given = {key: str(value) for key, value in services(name)["maimconfig"]["environment"].items()}
+    given = services(name)["maimconfig"]["environment"]
+    # Nothing is given where the operator set none.
+    given = {key: "" if value is None else str(value) for key, value in given.items()}
     rows = Settings.__dataclass_fields__.values()
     known = {variable for row in rows for variable in variable_names(row)}
     assert given.keys() <= known | {"MAIMCONFIG_REDIS_URL"}
-    given = {key: value for key, value in given.items() if value}
     settings = load_settings({"MAIMCONFIG_INSTANCE": str(tmp_path), **given})
     assert settings.internal_bind.host == "0.0.0.0"
 

@@ -38,6 +38,7 @@ class CleanRoot:
     """A root with the system's programs and nothing else of this machine."""
 
     SYSTEM = ("usr", "bin", "lib", "lib64", "sbin")
+    DEVICES = ("null", "urandom", "random")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +52,7 @@ class CleanRoot:
                 (folder / name).mkdir()
         (folder / "etc" / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
         (folder / "etc" / "group").write_text("root:x:0:\n")
-        for name in ("null", "urandom", "random"):
+        for name in self.DEVICES:
             (folder / "dev" / name).touch()
 
     def run(self, *command: str, user: int = 0, env: dict[str, str]) -> str:
@@ -60,21 +61,9 @@ class CleanRoot:
         Raises:
             AssertionError: it failed.
         """
-        mounts = [f"mount --rbind -o ro /{name} {self.folder}/{name}" for name in self.SYSTEM
-                  if (self.folder / name).is_dir() and not (self.folder / name).is_symlink()]  # fmt: skip
-        mounts += [f"mount --bind /dev/{name} {self.folder}/dev/{name}"
-                   for name in ("null", "urandom", "random")]  # fmt: skip
-        # What else the interpreter and its packages are made of, where the tests run.
-        for place in {sys.base_prefix, sys.prefix, *site.getsitepackages()}:
-            if not place.startswith("/usr/"):
-                mounts += [f"mkdir -p {self.folder}{place}",
-                           f"mount --bind -o ro {place} {self.folder}{place}"]  # fmt: skip
         script = "\n".join(
-            ["set -e", *mounts, f"mount -t proc proc {self.folder}/proc",
-             f'exec setpriv --reuid {user} --regid {user} --clear-groups chroot {self.folder} "$@"'
-             if user == 0 else
-             f'exec chroot --userspec={user}:{user} --groups= {self.folder} "$@"']
-        )  # fmt: skip
+            ["set -e", *self._mounts(), f'exec chroot {_as(user)} {self.folder} "$@"']
+        )
         done = subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh",
              *command],
@@ -87,9 +76,26 @@ class CleanRoot:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def _mounts(self) -> Iterator[str]:
+        for name in self.SYSTEM:
+            if (self.folder / name).is_dir() and not (self.folder / name).is_symlink():
+                yield f"mount --rbind -o ro /{name} {self.folder}/{name}"
+        for name in self.DEVICES:
+            yield f"mount --bind /dev/{name} {self.folder}/dev/{name}"
+        # What else the interpreter and its packages are made of, where the tests run.
+        for place in {sys.base_prefix, sys.prefix}:
+            if not place.startswith("/usr"):
+                yield f"mkdir -p {self.folder}{place}"
+                yield f"mount --bind -o ro {place} {self.folder}{place}"
+        yield f"mount -t proc proc {self.folder}/proc"
+
+
+def _as(user: int) -> str:
+    return f"--userspec={user}:{user} --groups=" if user else ""
+
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[CleanRoot]:
+def root(tmp_path: Path) -> CleanRoot:
     """A clean root with the build context as Docker has it."""
     if os.getuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("a root of its own needs root and unshare")
@@ -104,7 +110,7 @@ def root(tmp_path: Path) -> Iterator[CleanRoot]:
         else:
             there.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(here, there)
-    yield found
+    return found
 
 
 def context() -> list[str]:
@@ -117,12 +123,16 @@ def test_steps(root: CleanRoot) -> None:
     """From the checkout alone a venv is made; a user who owns only the data serves from it, the
     health check follows, and SIGTERM ends it in good order."""
     # No network here: the packages of the service are those that the tests run with.
-    offline = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0",
-               "PIP_ROOT_USER_ACTION": "ignore", "PYTHONPATH": site.getsitepackages()[0]}  # fmt: skip
+    offline = {
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip's way of saying yes to that no
+        "PYTHONPATH": site.getsitepackages()[0],
+    }
     stages = DOCKERFILE.split("\nFROM ")
     (build,) = re.findall(r"^RUN (.+)$", stages[1], re.MULTILINE)
     interpreter = Path(sys.base_prefix, "bin")
-    path = {"PATH": f"{interpreter}:/usr/bin:/bin"}
+    path = {"PATH": f"{interpreter}:/usr/sbin:/usr/bin:/sbin:/bin"}
     root.run("sh", "-c", build, env={**offline, **path})
     packages = next((root.folder / "opt/maimconfig/lib").glob("python*/site-packages"))
     assert (packages / "maimconfig" / "app.py").exists()
