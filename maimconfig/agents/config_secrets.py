@@ -21,7 +21,16 @@ from typing import Any, Final, Protocol, TypeAlias
 from maimconfig.agents.config_fields import MASK, secret_kinds
 from maimconfig.agents.merge import fresh
 
-__all__ = ["MASK", "MaskedSecretUnknown", "Vault", "mask", "prepare", "reseal", "unseal"]
+__all__ = [
+    "MASK",
+    "MaskedSecretUnknown",
+    "Vault",
+    "mask",
+    "prepare",
+    "recognised",
+    "reseal",
+    "unseal",
+]
 
 SEALED: Final = "enc:"
 
@@ -88,6 +97,34 @@ def prepare(new: Mapping[str, Any], stored: Mapping[str, Any], vault: Vault) -> 
         elif isinstance(slot.value, str) and slot.value:
             slot.value = vault.encrypt(slot.value, slot.kind)
     return sealed
+
+
+def recognised(
+    new: Mapping[str, Any], stored: Mapping[str, Any], vault: Vault
+) -> tuple[dict[str, Any], list[str]]:
+    """A configuration from a file, as one that was made from what is stored.
+
+    Args:
+        new: its secrets plain or MASK; not yet checked.
+        stored: what is stored now; `{}` for a new agent.
+
+    Returns:
+        a copy of `new` in which a secret that is stored already is MASK, so that nothing changes;
+        and the paths of the masks for which nothing is stored, which are left out of it.
+    """
+    found: dict[str, Any] = fresh(dict(new))
+    kept = _by_owner(stored)
+    plain = _by_owner(unseal(stored, vault))
+    unknown = []
+    for slot in _slots(found):
+        owner = (slot.kind, slot.owner)
+        if slot.value == MASK and owner not in kept:
+            unknown.append(slot)
+        elif not _is_empty(slot.value) and slot.value == plain.get(owner):
+            slot.value = MASK
+    for slot in reversed(unknown):
+        del slot.holder[slot.key]
+    return found, [slot.path for slot in unknown]
 
 
 def unseal(stored: Mapping[str, Any], vault: Vault) -> dict[str, Any]:

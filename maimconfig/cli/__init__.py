@@ -7,13 +7,17 @@ import sys
 import click
 
 from maimconfig import __version__
+from maimconfig.backup.container import BackupError
+from maimconfig.cli.backup import backup, restore
 from maimconfig.cli.create_admin import create_admin
 from maimconfig.cli.db import db
+from maimconfig.cli.moving import apply, export, import_
 from maimconfig.cli.secrets import rotate_secret
 from maimconfig.cli.serve import serve
 from maimconfig.cli.show_settings import show_settings
 from maimconfig.db.lifecycle import StartError
 from maimconfig.http.errors import AppError
+from maimconfig.moving.errors import MovingError
 from maimconfig.settings import SettingsError
 from maimconfig.system.catalogue import CatalogueError
 
@@ -24,7 +28,18 @@ def cli() -> None:
     """The control plane and chat backend of multi-tenant AI chatbots."""
 
 
-for command in (serve, db, create_admin, rotate_secret, show_settings):
+for command in (
+    serve,
+    db,
+    create_admin,
+    rotate_secret,
+    show_settings,
+    backup,
+    restore,
+    export,
+    import_,
+    apply,
+):
     cli.add_command(command)
 
 
@@ -32,6 +47,6 @@ def main() -> None:
     """Run the command; what an operator can mend ends with one sentence, not a traceback."""
     try:
         cli()
-    except (SettingsError, StartError, CatalogueError, AppError) as error:
+    except (SettingsError, StartError, CatalogueError, AppError, BackupError, MovingError) as error:
         click.echo(f"maimconfig: {error}", err=True)
         sys.exit(1)

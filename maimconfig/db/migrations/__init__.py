@@ -43,17 +43,37 @@ def matches(database: Database) -> bool:
     return current(database) == head()
 
 
-def upgrade(database: Database) -> None:
-    """Bring the database to the newest revision; other runners wait meanwhile."""
-    if matches(database):
+def upgrade(database: Database, revision: str | None = None) -> None:
+    """Bring the database to a revision; other runners wait meanwhile.
+
+    Args:
+        revision: the newest when None.
+    """
+    wanted = revision or head()
+    if current(database) == wanted:
         return
     with _only_runner(database):
-        if matches(database):
+        if current(database) == wanted:
             return
         from alembic import command
 
         with database.writer.begin() as connection:
-            command.upgrade(_config(connection), "head")
+            command.upgrade(_config(connection), wanted)
+
+
+def unstamp(database: Database) -> None:
+    """Take the revision away while the rows are replaced: no service is ready meanwhile."""
+    with database.writer.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+
+
+def stamp(database: Database, revision: str) -> None:
+    """Say which revision the tables are at."""
+    with database.writer.begin() as connection:
+        connection.execute(
+            text("INSERT INTO alembic_version (version_num) VALUES (:revision)"),
+            {"revision": revision},
+        )
 
 
 def differences(database: Database) -> list[Any]:
