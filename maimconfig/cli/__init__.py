@@ -11,7 +11,7 @@ from maimconfig.backup.container import BackupError
 from maimconfig.cli.backup import backup, restore
 from maimconfig.cli.create_admin import create_admin
 from maimconfig.cli.db import db
-from maimconfig.cli.moving import apply, export, import_
+from maimconfig.cli.moving import apply, export, import_, import_legacy
 from maimconfig.cli.secrets import rotate_secret
 from maimconfig.cli.serve import serve
 from maimconfig.cli.show_settings import show_settings
@@ -28,7 +28,7 @@ def cli() -> None:
     """The control plane and chat backend of multi-tenant AI chatbots."""
 
 
-for command in (
+_COMMANDS = (
     serve,
     db,
     create_admin,
@@ -39,7 +39,12 @@ for command in (
     export,
     import_,
     apply,
-):
+    import_legacy,
+)
+# What an operator can mend; the text of each is a sentence.
+_MENDABLE = (SettingsError, StartError, CatalogueError, AppError, BackupError, MovingError)
+
+for command in _COMMANDS:
     cli.add_command(command)
 
 
@@ -47,6 +52,6 @@ def main() -> None:
     """Run the command; what an operator can mend ends with one sentence, not a traceback."""
     try:
         cli()
-    except (SettingsError, StartError, CatalogueError, AppError, BackupError, MovingError) as error:
+    except _MENDABLE as error:
         click.echo(f"maimconfig: {error}", err=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""`maimconfig export`, `import` and `apply`"""
+"""`maimconfig export`, `import`, `apply` and `import-legacy`"""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import click
 
 from maimconfig.cli.opened import opened_runtime
 from maimconfig.cli.progress import progress
-from maimconfig.moving import document, exporting, service, shown
+from maimconfig.moving import document, exporting, legacy, legacy_source, service, shown
 from maimconfig.moving.carrier import Change, Mode
+from maimconfig.moving.errors import MovingError
 from maimconfig.runtime import Runtime
+from maimconfig.setting_types import database_url
 
 _file = click.Path(path_type=Path, dir_okay=False)
 _dry_run = click.option("--dry-run", is_flag=True, help="Only show what would change.")
@@ -75,6 +77,35 @@ def apply(file: Path, yes: bool, dry_run: bool) -> None:
         if not yes and sys.stdin.isatty():
             click.confirm("Make these changes?", abort=True)
         _carry(runtime, given, "overwrite", show=False)
+
+
+@click.command("import-legacy")
+@click.argument("url")
+@_dry_run
+def import_legacy(url: str, dry_run: bool) -> None:
+    """Move in from the database of the older services at URL, which is only read.
+
+    Ids, API keys and passwords stay good. It may be run again: what is here already is left as it
+    is. What can't be taken over is listed with the reason.
+    """
+    try:
+        found = database_url(url)
+    except ValueError as error:
+        raise MovingError(f"The URL can't be used: {error}.") from error
+    with opened_runtime() as runtime, legacy_source.opened(found) as source:
+        if dry_run:
+            outcomes = legacy.foresee(runtime, source)
+        else:
+            with progress("Moving in") as told:
+                outcomes = legacy.bring(runtime, source, told)
+    for outcome in outcomes:
+        for note in outcome.notes:
+            click.echo(f"{outcome.action} {outcome.kind} {outcome.id}: {note}")
+    for kind, counts in legacy.counted(outcomes).items():
+        click.echo(
+            f"{kind}: {counts['moved']} moved, {counts['kept']} here already, "
+            f"{counts['skipped']} skipped"
+        )
 
 
 def _carry(runtime: Runtime, given: dict[str, Any], mode: Mode, *, show: bool) -> None:
