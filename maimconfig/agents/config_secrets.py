@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 SEALED: Final = "enc:"
+_ADDRESS: Final = "config_overrides.model.api_providers[].base_url"
 
 _Owner: TypeAlias = "str | int | None"
 
@@ -110,7 +111,8 @@ def recognised(
 
     Returns:
         a copy of `new` in which a secret that is stored already is MASK, so that nothing changes;
-        and the paths of the masks for which nothing is stored, which are left out of it.
+        and the paths of the masks for which nothing is stored, which are left out of it; of a
+        provider without its address all is.
     """
     found: dict[str, Any] = fresh(dict(new))
     kept = _by_owner(stored)
@@ -124,7 +126,16 @@ def recognised(
             slot.value = MASK
     for slot in reversed(unknown):
         del slot.holder[slot.key]
+    _forget_providers(found, [slot.holder for slot in unknown if slot.kind == _ADDRESS])
     return found, [slot.path for slot in unknown]
+
+
+def _forget_providers(config: dict[str, Any], lost: list[Any]) -> None:
+    if lost:
+        model = config["config_overrides"]["model"]
+        model["api_providers"] = [
+            one for one in model["api_providers"] if not any(one is other for other in lost)
+        ]
 
 
 def unseal(stored: Mapping[str, Any], vault: Vault) -> dict[str, Any]:

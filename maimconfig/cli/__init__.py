@@ -11,6 +11,7 @@ from maimconfig.backup.container import BackupError
 from maimconfig.cli.backup import backup, restore
 from maimconfig.cli.create_admin import create_admin
 from maimconfig.cli.db import db
+from maimconfig.cli.doctor import doctor
 from maimconfig.cli.moving import apply, export, import_, import_legacy
 from maimconfig.cli.secrets import rotate_secret
 from maimconfig.cli.serve import serve
@@ -40,6 +41,7 @@ _COMMANDS = (
     import_,
     apply,
     import_legacy,
+    doctor,
 )
 # What an operator can mend; the text of each is a sentence.
 _MENDABLE = (SettingsError, StartError, CatalogueError, AppError, BackupError, MovingError)

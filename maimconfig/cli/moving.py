@@ -98,14 +98,8 @@ def import_legacy(url: str, dry_run: bool) -> None:
         else:
             with progress("Moving in") as told:
                 outcomes = legacy.bring(runtime, source, told)
-    for outcome in outcomes:
-        for note in outcome.notes:
-            click.echo(f"{outcome.action} {outcome.kind} {outcome.id}: {note}")
-    for kind, counts in legacy.counted(outcomes).items():
-        click.echo(
-            f"{kind}: {counts['moved']} moved, {counts['kept']} here already, "
-            f"{counts['skipped']} skipped"
-        )
+    for line in legacy.lines(outcomes):
+        click.echo(line)
 
 
 def _carry(runtime: Runtime, given: dict[str, Any], mode: Mode, *, show: bool) -> None:

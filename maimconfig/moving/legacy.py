@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -85,12 +85,18 @@ def foresee(runtime: Runtime, source: Source) -> list[Outcome]:
     raise AssertionError("unreachable")
 
 
-def counted(outcomes: Sequence[Outcome]) -> dict[str, Counter[str]]:
-    """How many rows of each table became what."""
+def lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What was skipped or changed and why, row by row, and how many rows became what."""
     counts: dict[str, Counter[str]] = {}
     for outcome in outcomes:
         counts.setdefault(outcome.kind, Counter())[outcome.action] += 1
-    return counts
+        for note in outcome.notes:
+            yield f"{outcome.action} {outcome.kind} {outcome.id}: {note}"
+    for kind, count in counts.items():
+        yield (
+            f"{kind}: {count['moved']} moved, {count['kept']} here already, "
+            f"{count['skipped']} skipped"
+        )
 
 
 def _steps(source: Source) -> list[Step]:

@@ -91,13 +91,14 @@ class Source:
             raise MovingError("There is no table `tenants`: this is none of the older services'.")
 
     def rows(self, kind: str) -> list[Row]:
-        """The rows of a table; none where there is no such table."""
+        """The rows of a table, the first made first; none where there is no such table."""
         if kind not in self._names:
             return []
         quoted = self._connection.dialect.identifier_preparer.quote(self._names[kind])
         # As the driver gives them: what a column was declared as says little of what is in it.
         found = self._connection.exec_driver_sql(f"SELECT * FROM {quoted}")
-        return [Row({**row}) for row in found.mappings()]
+        rows = [Row({**row}) for row in found.mappings()]
+        return sorted(rows, key=lambda row: (str(row.get("created_at")), str(row.get("id"))))
 
 
 @contextlib.contextmanager

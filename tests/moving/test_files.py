@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import yaml
 
 from maimconfig.app import create_app
 from maimconfig.db.all_models import metadata
+from maimconfig.moving import document, exporting, service, shown
+from maimconfig.moving.carrier import Change, Mode
+from maimconfig.moving.errors import MovingError
+from maimconfig.runtime import Runtime
 from tests import factories
 from tests.api import Api
 from tests.backup.stores import empty_store, is_consistent
@@ -50,131 +55,137 @@ tenants:
 
 
 class Store:
-    """A database with its instance folder, on which commands are run.
+    """A service, into which files are brought.
 
     Attributes:
-        of: what a command is told of it.
+        api: a caller of it.
     """
 
-    def __init__(self, url: str, instance: Path) -> None:
-        self.of: dict[str, Any] = {"instance": instance, "DATABASE_URL": url}
-        instance.mkdir(exist_ok=True)
-        succeeds("db", "upgrade", **self.of)
+    def __init__(self, runtime: Runtime, folder: Path) -> None:
+        self.runtime = runtime
+        self.api = Api(create_app("internal", runtime))
+        self._file = folder / "file.yaml"
 
-    def run(self, *arguments: str) -> str:
-        """What a command says that succeeds."""
-        return succeeds(*arguments, **self.of)
+    def foresee(self, given: Any, mode: Mode) -> str:
+        """What would change, as it is shown."""
+        return self._said(service.foresee(self.runtime, self._read(given), mode))
 
-    def refuses(self, *arguments: str) -> str:
-        """The sentence of one that fails."""
-        return fails(*arguments, **self.of)
+    def bring(self, given: Any, mode: Mode) -> str:
+        """Bring a text or a document in; what changed, as it is shown."""
+        return self._said(service.carry(self.runtime, self._read(given), mode, lambda *_: None))
 
-    def exported(self, folder: Path, *options: str) -> Any:
-        """What there is, as a document."""
-        file = folder / "exported.yaml"
-        self.run("export", str(file), *options)
-        return yaml.safe_load(file.read_text("utf-8"))
+    def export(self, *, with_secrets: bool = True) -> Any:
+        """What there is, as it comes out of a file."""
+        found = self.runtime.read(
+            lambda session: exporting.document_of(session, with_secrets=with_secrets)
+        )
+        document.write(self._file, found)
+        return yaml.safe_load(self._file.read_text("utf-8"))
 
-    def ask(self) -> Any:
-        """A service on it."""
-        return opened(self.of["DATABASE_URL"], self.of["instance"], auto_migrate=False)
+    def _read(self, given: Any) -> Any:
+        if isinstance(given, str):
+            self._file.write_text(given, "utf-8")
+        else:
+            document.write(self._file, given)
+        return document.read(self._file)
+
+    def _said(self, changes: list[Change]) -> str:
+        return "".join(f"{line}\n" for line in shown.lines(changes))
 
 
 @pytest.fixture
-def store(database_url: str, tmp_path: Path) -> Store:
-    """A database with all tables and no tenants."""
-    return Store(database_url, tmp_path / "instance")
+def store(runtime: Runtime, tmp_path: Path) -> Store:
+    """A service without tenants."""
+    return Store(runtime, tmp_path)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A file to apply."""
-    path = tmp_path / "wanted.yaml"
-    path.write_text(APPLIED, "utf-8")
-    return path
-
-
-def test_apply(store: Store, file: Path, tmp_path: Path) -> None:
-    """What a file says is shown, made, and then as it says: there is nothing to change; a changed
-    value is one change, shown without secrets."""
-    foreseen = store.run("apply", "-f", str(file), "--dry-run")
+def test_apply(store: Store) -> None:
+    """What a file says is foreseen, made, and then as it says: there is nothing to change; a
+    changed value is one change, shown without secrets."""
+    foreseen = store.foresee(APPLIED, "overwrite")
     assert "+ agent 麦麦客服 / 小麦" in foreseen
-    assert store.exported(tmp_path)["tenants"] == []
-    applied = store.run("apply", "-f", str(file))
-    assert applied.startswith(foreseen)
-    api_key = applied.splitlines()[-1].rpartition(": ")[2]
-    assert store.run("apply", "-f", str(file)) == "0 created, 0 changed, 6 unchanged, 0 skipped\n"
-    with store.ask() as runtime:
-        api = Api(create_app("internal", runtime))
-        body = {"api_key": api_key, "required_permission": "config_read"}
-        assert api.data(api.post(VALIDATE, body))["has_permission"] is True
-    file.write_text(APPLIED.replace(SECRET, "sk-another").replace("[a, b]", "[b]"), "utf-8")
-    changed = store.run("apply", "-f", str(file), "--yes")
+    assert store.export()["tenants"] == []
+    assert store.bring(APPLIED, "overwrite") == foreseen
+    same = "0 created, 0 changed, 6 unchanged, 0 skipped\n"
+    assert store.bring(APPLIED, "overwrite") == same
+    text = APPLIED.replace(SECRET, "sk-another").replace("[a, b]", "[b]")
+    changed = store.bring(text, "overwrite")
     assert '    tags: ["a", "b"] -> ["b"]\n' in changed
     assert "api_providers" in changed
     assert "sk-" not in changed
-    assert "1 changed, 5 unchanged" in changed.replace("0 created, ", "")
-    [tenant] = store.exported(tmp_path, "--with-secrets")["tenants"]
-    provider = tenant["agents"][0]["config"]["config_overrides"]["model"]["api_providers"][0]
-    assert provider["api_key"] == "sk-another"
-    assert tenant["agents"][0]["template"] == "售后"
+    assert changed.endswith("0 created, 1 changed, 5 unchanged, 0 skipped\n")
+    agent = store.export()["tenants"][0]["agents"][0]
+    assert provider_of(agent)["api_key"] == "sk-another"
+    assert (agent["template"], agent["tags"]) == ("售后", ["b"])
 
 
 def test_across(store: Store, tmp_path: Path, mysql_server_url: str) -> None:
     """With its secrets, what is exported goes into the other kind of database with the same ids,
-    counts and keys, and exports to the very same file."""
-    with store.ask() as runtime:
-        key = _filled(Api(create_app("internal", runtime)))
-    kind = "mysql" if store.of["DATABASE_URL"].startswith("sqlite") else "sqlite"
-    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
-    store.run("export", str(first), "--with-secrets")
-    assert stat.S_IMODE(first.stat().st_mode) == 0o600
-    with empty_store(kind, tmp_path, mysql_server_url) as url:
-        other = Store(url, tmp_path / "other")
-        foreseen = other.run("import", str(first), "--dry-run")
-        assert other.run("import", str(first)) == foreseen
-        assert "0 created" in other.run("import", str(first), "--on-conflict", "overwrite")
-        other.run("export", str(second), "--with-secrets")
-        assert second.read_text("utf-8") == first.read_text("utf-8")
+    counts and keys, and exports to the very same document."""
+    key = _filled(store.api)
+    first = store.export()
+    kind = "mysql" if store.runtime.database.is_sqlite else "sqlite"
+    with empty_store(kind, tmp_path, mysql_server_url) as url, opened(url, tmp_path) as runtime:
+        other = Store(runtime, tmp_path)
+        foreseen = other.foresee(first, "skip")
+        assert other.bring(first, "skip") == foreseen
+        assert " 0 changed, " in other.bring(first, "overwrite")
+        assert other.export() == first
         is_consistent(url)
         assert _counts(store) == _counts(other)
-        with other.ask() as runtime:
-            api = Api(create_app("internal", runtime))
-            verdict = api.data(api.post(VALIDATE, {"api_key": key["api_key"]}))
-        assert (verdict["valid"], verdict["api_key_id"]) == (True, key["id"])
+        verdict = other.api.data(other.api.post(VALIDATE, {"api_key": key["api_key"]}))
+    assert (verdict["valid"], verdict["api_key_id"]) == (True, key["id"])
 
 
-def test_conflicts(store: Store, file: Path, tmp_path: Path) -> None:
+def test_conflicts(store: Store) -> None:
     """Of what is there already, nothing, what the file names, or what it holds within is changed;
     a masked secret is kept where it is known, and said to be missing where it isn't."""
-    store.run("apply", "-f", str(file))
-    masked = tmp_path / "masked.json"
-    store.run("export", str(masked))
-    given = json.loads(masked.read_text("utf-8"))
-    assert SECRET not in masked.read_text("utf-8")
+    store.bring(APPLIED, "skip")
+    given = store.export(with_secrets=False)
     tenant = given["tenants"][0]
+    assert provider_of(tenant["agents"][0])["api_key"] == "********"
     assert "api_keys" not in tenant["agents"][0]
     tenant["tenant_config"] = {"note": "new"}
     tenant["agents"].append({**tenant["agents"][0], "name": "新的", "id": "agent_new"})
-    masked.write_text(json.dumps(given), "utf-8")
 
-    said = store.run("import", str(masked))
-    assert "1 created, 0 changed, 0 unchanged, 6 skipped" in said.replace("2 created", "1 created")
-    assert (
-        "! agent 麦麦客服 / 新的: the secret config_overrides.model.api_providers.0.api_key" in said
-    )
-    store.run("import", str(masked), "--on-conflict", "merge")
-    quotas = {"quotas": {"max_agents": 5}}
-    [merged] = store.exported(tmp_path, "--with-secrets")["tenants"]
-    assert merged["tenant_config"] == {**quotas, "note": "new"}
-    store.run("import", str(masked), "--on-conflict", "overwrite")
-    [replaced] = store.exported(tmp_path, "--with-secrets")["tenants"]
+    said = store.bring(given, "skip")
+    lost = "config_overrides.model.api_providers.0.api_key isn't in the file"
+    assert f"! agent 麦麦客服 / 新的: the secret {lost}" in said
+    assert said.endswith("2 created, 0 changed, 0 unchanged, 5 skipped\n")
+    store.bring(given, "merge")
+    [merged] = store.export()["tenants"]
+    assert merged["tenant_config"] == {"quotas": {"max_agents": 5}, "note": "new"}
+    store.bring(given, "overwrite")
+    [replaced] = store.export()["tenants"]
     assert replaced["tenant_config"] == {"note": "new"}
-    provider = replaced["agents"][0]["config"]["config_overrides"]["model"]["api_providers"][0]
-    assert provider["api_key"] == SECRET
+    assert provider_of(replaced["agents"][0])["api_key"] == SECRET
+    assert [agent["id"] for agent in replaced["agents"]][1] == "agent_new"
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_commands(instance_folder: Path, tmp_path: Path) -> None:
+    """`apply` shows what it changes, makes it and tells a new key's secret; `export` and `import`
+    carry it elsewhere, in a file for its owner's eyes."""
+    file = tmp_path / "wanted.yaml"
+    file.write_text(APPLIED, "utf-8")
+    foreseen = succeeds("apply", "-f", str(file), "--dry-run", instance=instance_folder)
+    applied = succeeds("apply", "-f", str(file), instance=instance_folder)
+    assert applied.startswith(foreseen)
+    api_key = applied.splitlines()[-1].rpartition(": ")[2]
+    moved = tmp_path / "moved.json"
+    succeeds("export", str(moved), "--with-secrets", instance=instance_folder)
+    assert stat.S_IMODE(moved.stat().st_mode) == 0o600
+    assert json.loads(moved.read_text("utf-8"))["maimconfig"] == 1
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "6 created" in succeeds("import", str(moved), "--dry-run", instance=other)
+    assert "6 created" in succeeds("import", str(moved), instance=other)
+    with opened(f"sqlite:///{other / 'maimconfig.db'}", other) as runtime:
+        api = Api(create_app("internal", runtime))
+        body = {"api_key": api_key, "required_permission": "config_read"}
+        assert api.data(api.post(VALIDATE, body))["has_permission"] is True
+    assert "no tenant x" in fails("export", str(moved), "--tenant", "x", instance=other)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -192,11 +203,18 @@ def test_conflicts(store: Store, file: Path, tmp_path: Path) -> None:
         (APPLIED.replace("{name: web,", "{name: web, api_key: mmc_x,"), "mmc_"),
     ],
 )
-def test_wrong_files(store: Store, file: Path, text: str, sentence: str) -> None:
-    """A file that isn't right is refused with one sentence that names the place, and changes
-    nothing."""
-    file.write_text(text, "utf-8")
-    assert sentence in store.refuses("apply", "-f", str(file))
+def test_wrong_files(store: Store, text: str, sentence: str) -> None:
+    """A file that isn't right is refused with one sentence that names the place, and nothing of
+    its tenant is stored."""
+    with pytest.raises(MovingError, match=re.escape(sentence)) as refused:
+        store.bring(text, "overwrite")
+    assert "\n" not in str(refused.value)
+    assert store.export()["tenants"] == []
+
+
+def provider_of(agent: Any) -> Any:
+    """The AI provider of an exported agent."""
+    return agent["config"]["config_overrides"]["model"]["api_providers"][0]
 
 
 def _filled(api: Api) -> dict[str, Any]:
@@ -215,7 +233,7 @@ def _filled(api: Api) -> dict[str, Any]:
 
 def _counts(store: Store) -> dict[str, int]:
     """Rows by table, of the tables that are exported."""
-    with store.ask() as runtime, runtime.database.reader.connect() as connection:
+    with store.runtime.database.reader.connect() as connection:
         return {
             name: len(connection.execute(metadata.tables[name].select()).all())
             for name in ("tenants", "agents", "agent_tags", "api_keys", "api_key_secrets",
