@@ -46,9 +46,10 @@ def hashed(password: str) -> str:
 def fill(url: str) -> None:
     """Make the tables, with rows that are right, and some that nobody can use."""
     engine = create_engine(url)
+    ending = " CHARACTER SET utf8mb4" if engine.dialect.name == "mysql" else ""
     with engine.begin() as connection:
         for table, columns in LAYOUT.items():
-            connection.execute(text(f"CREATE TABLE {table} ({columns})"))
+            connection.execute(text(f"CREATE TABLE {table} ({columns}){ending}"))
         for table, rows in ROWS.items():
             for row in rows:
                 names = ", ".join(f":{name}" for name in row)
