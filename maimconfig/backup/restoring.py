@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, inspect, make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from maimconfig.backup import container, tables
 from maimconfig.backup.container import BackupError, Header
@@ -79,10 +80,18 @@ class Restore:
         for name, columns, rows in container.rows(self.path):
             read = tables.reader_of(found[name], columns)
             while batch := [read(row) for row in islice(rows, BATCH)]:
-                with database.writer.begin() as connection:
-                    connection.execute(found[name].insert(), batch)
+                self._insert(database, found[name], batch)
                 done += len(batch)
                 progress(done, total)
+
+    def _insert(self, database: Database, table: Table, batch: list[dict[str, Any]]) -> None:
+        try:
+            with database.writer.begin() as connection:
+                connection.execute(table.insert(), batch)
+        except IntegrityError as error:
+            raise BackupError(
+                f"{self.path} has a row of {table.name} that can't be stored: {error.orig}."
+            ) from error
 
     def _check(self, connection: Connection, found: dict[str, Table]) -> None:
         for name, rows in self.header.rows.items():

@@ -11,7 +11,8 @@ import click
 from maimconfig.cli.opened import opened_runtime
 from maimconfig.cli.progress import progress
 from maimconfig.moving import document, exporting, legacy, legacy_source, service, shown
-from maimconfig.moving.carrier import Change, Mode
+from maimconfig.moving.carrier import Mode
+from maimconfig.moving.changes import Change
 from maimconfig.moving.errors import MovingError
 from maimconfig.runtime import Runtime
 from maimconfig.setting_types import database_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -27,7 +28,7 @@ _SECONDS_OFF = 2
 
 def look(settings: Settings) -> Iterator[Finding]:
     """Look at the database of the settings; nothing is made or changed."""
-    database = Database(settings.database_url, pool_size=1, synchronous=settings.sqlite_synchronous)
+    database = Database(settings.database_url, pool_size=2, synchronous=settings.sqlite_synchronous)
     file = Path(str(database.url.database))
     if database.is_sqlite and not file.exists():
         yield warning("database", f"there is no {file}", "The service makes it at its start.")
@@ -115,8 +116,9 @@ def _contents(settings: Settings, database: Database, connection: Connection) ->
 def _secret(settings: Settings, stored: str | None) -> Finding:
     file = SecretFile(settings.instance / "secret.key")
     given = [settings.secret_key, *settings.previous_secret_keys] if settings.secret_key else []
-    if not given and file.path.exists():
-        given = list(file.read())
+    if not given:
+        with contextlib.suppress(OSError, UnicodeError):  # the files are looked at by themselves
+            given = list(file.read())
     known = Vault([secret for secret in given if secret]).key_ids if given else ()
     if stored is None or stored in known:
         return ok("secret", f"the database is under {stored or 'none yet'}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import select
 
@@ -21,6 +20,7 @@ from maimconfig.api_keys.models import ApiKey
 from maimconfig.db.session import Session
 from maimconfig.http.errors import AppError
 from maimconfig.http.schema import changes_of
+from maimconfig.moving.changes import Change, Entry, differences, seen, without
 from maimconfig.moving.errors import MovingError, sentence
 from maimconfig.plugins import service as plugins
 from maimconfig.plugins.models import PluginSetting
@@ -30,34 +30,12 @@ from maimconfig.tenants import service as tenants
 from maimconfig.tenants.models import Tenant
 
 T = TypeVar("T")
-Entry: TypeAlias = dict[str, Any]
 
 Mode = Literal["skip", "overwrite", "merge"]
 """What becomes of an object that is there already: left as it is; each field that the file names
 takes the place of the stored one; or objects within it (configurations) are merged (RFC 7396)."""
 
 _WITHIN = ("agents", "templates", "plugins", "api_keys", "template")
-
-
-@dataclass
-class Change:
-    """What became, or would become, of one object.
-
-    Attributes:
-        action: create, update, same or skip.
-        kind: tenant, template, agent, api_key or plugin.
-        name: its path of names, such as `麦麦客服 / 售后小麦`.
-        differences: the leaves that differ, secrets masked.
-        left_out: paths of secrets that the file has only masked, and nobody else has.
-        secret: of a new key whose secret was made here.
-    """
-
-    action: str
-    kind: str
-    name: str
-    differences: list[dict[str, Any]] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    secret: str | None = None
 
 
 class Carrier:
@@ -109,7 +87,7 @@ class Carrier:
             elif note.action != "skip":
                 wanted = self._merged(stored, wanted, "tenant_config", "permission_groups")
                 wanted = changes_of(wanted, "description", "contact_email", "owner_id")
-                tenants.change(self.session, stored.id, _without(wanted, "id"))
+                tenants.change(self.session, stored.id, without(wanted, "id"))
         for template in entry.get("templates", ()):
             self.template(template, stored)
         for plugin in entry.get("plugins", ()):
@@ -126,8 +104,8 @@ class Carrier:
             if stored is None:
                 stored = self._create_agent(owner, {**wanted, "config": config})
             elif note.action != "skip":
-                wanted = changes_of(_without(wanted, "config"), "description", "template_id")
-                agents.change(self.session, stored.id, _without(wanted, "id"))
+                wanted = changes_of(without(wanted, "config"), "description", "template_id")
+                agents.change(self.session, stored.id, without(wanted, "id"))
                 if entry.get("config") is not None:
                     replace = self.mode == "overwrite"
                     config_service.update(self.session, stored.id, config, replace=replace)
@@ -137,7 +115,7 @@ class Carrier:
             self._key(key, owner, stored)
 
     def _create_agent(self, owner: Tenant, wanted: Entry) -> Agent:
-        made = agents.create(self.session, tenant_id=owner.id, **_without(wanted, "status"))
+        made = agents.create(self.session, tenant_id=owner.id, **without(wanted, "status"))
         if wanted.get("status") not in (None, made.status):
             agents.change(self.session, made.id, {"status": wanted["status"]})
         return made
@@ -170,7 +148,7 @@ class Carrier:
                 note.secret = self._create_key(agent, entry, secret)
             elif note.action != "skip":
                 wanted = changes_of(_own(entry), "description", "expires_at", "rate_limit")
-                api_keys.change(self.session, stored.id, _without(wanted, "id", "api_key"))
+                api_keys.change(self.session, stored.id, without(wanted, "id", "api_key"))
                 if secret is not None:
                     api_keys.rotate(self.session, stored.id, secret=secret)
                     note.differences.append(
@@ -183,7 +161,7 @@ class Carrier:
             tenant_id=agent.tenant_id,
             agent_id=agent.id,
             secret=secret,
-            **_without(entry, "status", "api_key"),
+            **without(entry, "status", "api_key"),
         )
         if entry.get("status") == "disabled":
             api_keys.change(self.session, made.id, {"status": "disabled"})
@@ -213,8 +191,8 @@ class Carrier:
             wanted = entry
             if stored is not None:
                 wanted = self._merged(stored, entry, "config")
-                before = _seen(stored)[0]
-                if not changes(before, {**before, **changes_of(_without(wanted, "plugin_name"))}):
+                before = seen(stored)[0]
+                if not changes(before, {**before, **changes_of(without(wanted, "plugin_name"))}):
                     return
             plugins.store(
                 self.session,
@@ -262,7 +240,7 @@ class Carrier:
         self.changes.append(note)
         if stored is not None and self.mode != "skip":
             note.action = "same"
-        before = _seen(stored) if stored is not None else None
+        before = seen(stored) if stored is not None else None
         try:
             yield note
         except AppError as error:
@@ -270,43 +248,14 @@ class Carrier:
         except MovingError as error:
             raise MovingError(f"{kind} {name}: {error}.") from error
         if before is not None:
-            note.differences += _differences(before, _seen(stored))
+            note.differences += differences(before, seen(stored))
             if note.differences:
                 note.action = "update"
 
 
-_SHOWN: dict[type[Any], Callable[[Any], dict[str, Any]]] = {
-    Tenant: tenants.shown,
-    Agent: agents.shown,
-    AgentTemplate: templates.shown,
-    ApiKey: api_keys.shown,
-    PluginSetting: lambda setting: {"enabled": setting.enabled, "config": setting.config},
-}
-
-
-def _seen(stored: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An object as people see it, and its configuration as it is sealed."""
-    shown = _SHOWN[type(stored)](stored)
-    if isinstance(stored, (Agent, AgentTemplate)):
-        return _without(shown, "config", "config_version"), stored.config
-    return shown, {}
-
-
-def _differences(before: Any, after: Any) -> list[dict[str, Any]]:
-    within = [
-        {**change, "path": f"config.{change['path']}"}
-        for change in configuration.changes(before[1], after[1])
-    ]
-    return changes(before[0], after[0]) + within
-
-
 def _own(entry: Entry) -> Entry:
     """The fields of an object itself."""
-    return _without(entry, *_WITHIN)
-
-
-def _without(entry: Entry, *names: str) -> Entry:
-    return {name: value for name, value in entry.items() if name not in names}
+    return without(entry, *_WITHIN)
 
 
 def _path(*names: str) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import InterfaceError, OperationalError, StatementError
 
 from maimconfig.db.session import Session
 from maimconfig.http.errors import AppError
 from maimconfig.moving import legacy_rows
 from maimconfig.moving.errors import sentence
-from maimconfig.moving.legacy_rows import Notes, Skipped
+from maimconfig.moving.legacy_columns import Skipped
+from maimconfig.moving.legacy_rows import Notes
 from maimconfig.moving.legacy_source import Row, Source
 from maimconfig.moving.service import ACTOR
 from maimconfig.runtime import Runtime
@@ -133,7 +134,9 @@ def _one(session: Session, kind: str, take: Take, row: Row) -> Outcome:
         return Outcome(kind, row_id, "skipped", [str(error)])
     except AppError as error:
         return Outcome(kind, row_id, "skipped", [sentence(error)])
-    except (IntegrityError, ValueError) as error:
+    except (StatementError, ValueError, TypeError) as error:
+        if isinstance(error, (OperationalError, InterfaceError)):  # a deadlock, an outage
+            raise
         return Outcome(kind, row_id, "skipped", [f"it can't be stored: {_driver_text(error)}"])
     if notes is None:
         return Outcome(kind, row_id, "kept")

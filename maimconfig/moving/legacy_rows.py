@@ -7,49 +7,53 @@ left as it is; it raises Skipped when the row can't be taken over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from marshmallow import ValidationError
 from sqlalchemy import delete, select
 
 from maimconfig import clock
 from maimconfig.activity.models import AgentActivity
 from maimconfig.agents import service as agents
-from maimconfig.agents.models import AGENT_STATUSES, MAX_TAG_LENGTH, Agent
+from maimconfig.agents.models import AGENT_STATUSES, Agent
 from maimconfig.api_keys import format as key_format
 from maimconfig.api_keys import service as api_keys
 from maimconfig.api_keys.models import ApiKey
 from maimconfig.db.session import Session
 from maimconfig.http.errors import TemplateNotFound
 from maimconfig.http.fields import as_id
+from maimconfig.moving.legacy_columns import (
+    EMAIL_LENGTH,
+    NAME_LENGTH,
+    Skipped,
+    choice,
+    free_name,
+    id_of,
+    is_active,
+    name_of,
+    permissions_of,
+    status,
+    tags,
+    tenant_config,
+)
 from maimconfig.moving.legacy_config import acceptable, config_of
 from maimconfig.moving.legacy_source import Row
-from maimconfig.permissions import ALL, MAX_PERMISSIONS
-from maimconfig.permissions import NAME as PERMISSION
 from maimconfig.plugins import service as plugins
 from maimconfig.plugins.models import PluginSetting
 from maimconfig.security import passwords
 from maimconfig.templates import service as templates
 from maimconfig.tenants import service as tenants
 from maimconfig.tenants.models import TENANT_STATUSES, TENANT_TYPES, Tenant
-from maimconfig.tenants.schemas import check_quotas
 from maimconfig.users import service as users
 from maimconfig.users.models import User
 from maimconfig.users.roles import ROLES
 
 Notes: TypeAlias = "list[str] | None"
 
-NAME_LENGTH = 100
-
-
-class Skipped(Exception):
-    """A row can't be taken over; the text says why."""
-
 
 def user(session: Session, row: Row) -> Notes:
     """A user with the hash of its password; a tenant of its own comes with the tenants."""
-    user_id = _id(row, "id", "user_id")
+    user_id = id_of(row, "id", "user_id")
     if session.get(User, user_id) is not None:
         return None
     password_hash = row.text("password_hash", "hashed_password", "password") or ""
@@ -58,20 +62,23 @@ def user(session: Session, row: Row) -> Notes:
     username = row.text("username", "name") or row.text("email")
     if username is None or len(username) > NAME_LENGTH:
         raise Skipped("it has no username")
-    role, notes = _choice(row, "role", list(ROLES), "user")
+    email = row.text("email")
+    if email is not None and len(email) > EMAIL_LENGTH:
+        raise Skipped("its email is too long")
+    role, notes = choice(row, "role", list(ROLES), "user")
     if row.flag("is_superuser", "is_admin", default=False):
         role = "admin"
     made = users.create(
         session,
         id=user_id,
         username=username,
-        email=row.text("email"),
+        email=email,
         full_name=(row.text("full_name", "display_name", "nickname") or "")[:NAME_LENGTH] or None,
         password_hash=password_hash,
         role=role,
         personal_tenant=False,
     )
-    if not _is_active(row):
+    if not is_active(row):
         made.status = "suspended"
     return _finish(session, made, row, notes)
 
@@ -87,25 +94,25 @@ def personal_tenant(session: Session, row: Row) -> Notes:
 
 def tenant(session: Session, row: Row) -> Notes:
     """A tenant."""
-    tenant_id = _id(row, "id", "tenant_id")
+    tenant_id = id_of(row, "id", "tenant_id")
     if session.get(Tenant, tenant_id) is not None:
         return None
-    wanted = _name(row, tenant_id, "tenant_name", "name")
-    name = _free(session, select(Tenant.id), Tenant.tenant_name, wanted, tenant_id)
+    wanted = name_of(row, tenant_id, "tenant_name", "name")
+    name = free_name(session, select(Tenant.id), Tenant.tenant_name, wanted, tenant_id)
     notes = [f"is now named {name}"] if name != wanted else []
-    tenant_type, more = _choice(row, "tenant_type", TENANT_TYPES, "personal", "type")
-    config, about_config = _tenant_config(row)
+    tenant_type, more = choice(row, "tenant_type", TENANT_TYPES, "personal", "type")
+    config, about_config = tenant_config(row)
     made = tenants.create(
         session,
         id=tenant_id,
         tenant_name=name,
         tenant_type=tenant_type,
         description=row.text("description"),
-        contact_email=(row.text("contact_email", "email") or "")[:254] or None,
+        contact_email=(row.text("contact_email", "email") or "")[:EMAIL_LENGTH] or None,
         tenant_config=config,
         owner_id=as_id(row.text("owner_id", "user_id") or "") or None,
     )
-    made.status, unclear = _status(row, TENANT_STATUSES)
+    made.status, unclear = status(row, TENANT_STATUSES)
     return _finish(session, made, row, notes + more + about_config + unclear)
 
 
@@ -115,15 +122,15 @@ def agent(session: Session, row: Row, parts: Sequence[Row]) -> Notes:
     Args:
         parts: its rows in the table of configurations.
     """
-    agent_id = _id(row, "id", "agent_id")
+    agent_id = id_of(row, "id", "agent_id")
     if session.get(Agent, agent_id) is not None:
         return None
     owner = session.get(Tenant, as_id(row.text("tenant_id") or ""))
     if owner is None:
         raise Skipped(f"its tenant {row.text('tenant_id')} isn't here")
-    wanted = _name(row, agent_id, "name", "agent_name")
+    wanted = name_of(row, agent_id, "name", "agent_name")
     own = select(Agent.id).where(Agent.tenant_id == owner.id)
-    name = _free(session, own, Agent.name, wanted, agent_id)
+    name = free_name(session, own, Agent.name, wanted, agent_id)
     notes = [f"is now named {name}"] if name != wanted else []
     config, left_out = _config(session, [row, *parts])
     notes += [f"{path} of its configuration was left out" for path in left_out]
@@ -136,17 +143,17 @@ def agent(session: Session, row: Row, parts: Sequence[Row]) -> Notes:
         description=row.text("description"),
         template_id=template_id,
         config=config,
-        tags=_tags(row.value("tags") or config.get("tags")),
+        tags=tags(row.value("tags") or config.get("tags")),
     )
     # It was reported active for being new, which it isn't: its own heart-beat comes later.
     session.execute(delete(AgentActivity).where(AgentActivity.agent_id == agent_id))
-    made.status, unclear = _status(row, AGENT_STATUSES)
+    made.status, unclear = status(row, AGENT_STATUSES)
     return _finish(session, made, row, notes + unknown + unclear)
 
 
 def api_key(session: Session, row: Row) -> Notes:
     """A key, which goes on being good."""
-    key_id = _id(row, "id", "api_key_id", "key_id")
+    key_id = id_of(row, "id", "api_key_id", "key_id")
     if session.get(ApiKey, key_id) is not None:
         return None
     secret = row.text("api_key", "key") or ""
@@ -155,11 +162,11 @@ def api_key(session: Session, row: Row) -> Notes:
     if api_keys.by_secret(session, secret) is not None:
         raise Skipped("another key has the same secret")
     owner = _agent_of(session, row)
-    wanted = _name(row, key_id, "name")
+    wanted = name_of(row, key_id, "name")
     own = select(ApiKey.id).where(ApiKey.tenant_id == owner.tenant_id)
-    name = _free(session, own, ApiKey.name, wanted, key_id)
+    name = free_name(session, own, ApiKey.name, wanted, key_id)
     notes = [f"is now named {name}"] if name != wanted else []
-    permissions, unknown = _permissions(row.value("permissions"))
+    permissions, unknown = permissions_of(row.value("permissions"))
     made = api_keys.create(
         session,
         id=key_id,
@@ -171,7 +178,7 @@ def api_key(session: Session, row: Row) -> Notes:
         permissions=permissions,
         expires_at=row.moment("expires_at"),
     )
-    made.status, unclear = _status(row, ("active", "disabled", "expired"), off="disabled")
+    made.status, unclear = status(row, ("active", "disabled", "expired"), off="disabled")
     if made.status == "expired":  # a fact of the clock here
         made.status, made.expires_at = "active", made.expires_at or clock.now()
     made.disabled_at = clock.now() if made.status == "disabled" else None
@@ -224,55 +231,6 @@ def plugin_setting(session: Session, row: Row) -> Notes:
     return []
 
 
-def _id(row: Row, *names: str) -> str:
-    found = as_id(row.text(*names) or "")
-    if not found:
-        raise Skipped("its id can't be one here")
-    return found
-
-
-def _name(row: Row, otherwise: str, *names: str) -> str:
-    return (row.text(*names) or otherwise)[:NAME_LENGTH].strip()
-
-
-def _free(session: Session, own: Any, column: Any, wanted: str, row_id: str) -> str:
-    """The name, or one with the id's end behind it where an object of the same owner has it."""
-    if session.scalar(own.where(column == wanted).limit(1)) is None:
-        return wanted
-    return f"{wanted[: NAME_LENGTH - 12]} ({row_id[-8:]})"
-
-
-def _choice(
-    row: Row, column: str, choices: Iterable[str], otherwise: str, *names: str
-) -> tuple[str, list[str]]:
-    told = row.text(column, *names)
-    found = (told or otherwise).rpartition(".")[2].casefold()  # TenantType.PERSONAL
-    if found in choices:
-        return found, []
-    return otherwise, [f"{column} {told} is now {otherwise}"]
-
-
-def _status(row: Row, choices: Sequence[str], off: str = "inactive") -> tuple[str, list[str]]:
-    return _choice(row, "status", choices, choices[0] if _is_active(row) else off)
-
-
-def _is_active(row: Row) -> bool:
-    told = (row.text("status") or "active").rpartition(".")[2].casefold()
-    return row.flag("is_active", "active", default=told == "active")
-
-
-def _tenant_config(row: Row) -> tuple[dict[str, Any], list[str]]:
-    config = row.value("tenant_config", "config") or {}
-    if not isinstance(config, dict):
-        return {}, ["tenant_config was left out: it's no object"]
-    try:
-        check_quotas(config)
-    except ValidationError:
-        config = {name: value for name, value in config.items() if name != "quotas"}
-        return config, ["its quotas were left out: they aren't numbers"]
-    return config, []
-
-
 def _config(session: Session, rows: Sequence[Row]) -> tuple[dict[str, Any], list[str]]:
     try:
         config = config_of(rows)
@@ -289,18 +247,6 @@ def _template(session: Session, row: Row, owner: Tenant) -> tuple[str | None, li
         return templates.visible(session, as_id(template_id), owner.id).id, []
     except TemplateNotFound:
         return None, [f"its template {template_id} isn't here"]
-
-
-def _tags(tags: Any) -> list[str]:
-    found = [str(tag).strip() for tag in tags] if isinstance(tags, list) else []
-    return [tag for tag in found if 1 <= len(tag) <= MAX_TAG_LENGTH]
-
-
-def _permissions(given: Any) -> tuple[list[str], list[str]]:
-    told = [str(name) for name in given] if isinstance(given, list) else []
-    good = [name for name in told if name == ALL or PERMISSION.match(name)][:MAX_PERMISSIONS]
-    notes = [f"permission {name} was left out" for name in told if name not in good]
-    return good, notes
 
 
 def _agent_of(session: Session, row: Row) -> Agent:

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from maimconfig.db.session import Actor, Session
-from maimconfig.moving.carrier import Carrier, Change, Mode
+from maimconfig.moving.carrier import Carrier, Mode
+from maimconfig.moving.changes import Change
 from maimconfig.runtime import Runtime
 
 ACTOR = Actor("cli")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from maimconfig.moving.carrier import Change
+from maimconfig.moving.changes import Change
 
 _SIGNS = {"create": "+", "update": "~"}
 _MOST = 200  # characters of a value

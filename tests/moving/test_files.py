@@ -14,7 +14,8 @@ import yaml
 from maimconfig.app import create_app
 from maimconfig.db.all_models import metadata
 from maimconfig.moving import document, exporting, service, shown
-from maimconfig.moving.carrier import Change, Mode
+from maimconfig.moving.carrier import Mode
+from maimconfig.moving.changes import Change
 from maimconfig.moving.errors import MovingError
 from maimconfig.runtime import Runtime
 from tests import factories

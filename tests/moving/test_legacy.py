@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from maimconfig.moving import legacy, legacy_source
-from maimconfig.moving.legacy_source import Source
+from maimconfig.moving import legacy, legacy_columns, legacy_source
+from maimconfig.moving.legacy_source import Row, Source
 from maimconfig.runtime import Runtime
 from maimconfig.setting_types import database_url
+from maimconfig.tenants.models import TENANT_STATUSES
 from maimconfig.users.models import User
 from tests.api import Api
 from tests.backup.stores import empty_store, is_consistent
@@ -71,6 +72,21 @@ def test_moving_in(
     key_is_good(api)
     configuration_reads(api)
     user_logs_in(public, runtime)
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({}, "active"),
+        ({"status": "TenantStatus.ACTIVE", "is_active": 1}, "active"),
+        ({"status": "active", "is_active": 0}, "inactive"),
+        ({"status": "suspended", "is_active": True}, "suspended"),
+        ({"status": "deleted"}, "inactive"),
+    ],
+)
+def test_status(columns: dict[str, object], found: str) -> None:
+    """What was switched off in any way doesn't come to life by moving."""
+    assert legacy_columns.status(Row(columns), TENANT_STATUSES)[0] == found
 
 
 def said(outcomes: list[legacy.Outcome]) -> str:
