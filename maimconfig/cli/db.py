@@ -35,7 +35,8 @@ def upgrade() -> None:
 @db.command()
 def current() -> None:
     """Show the schema's revision, and the newest there is."""
-    _say_current(open_existing()[1])
+    _, database = open_existing()
+    _say_current(database)
 
 
 @db.command()
