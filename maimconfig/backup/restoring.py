@@ -39,8 +39,8 @@ class Restore:
         """Replace the database's content, at this version's schema.
 
         SQLite's file is made aside and taken over in one transaction. MySQL commits each change
-        of a table: what is interrupted there has no revision, so no service takes it for ready,
-        and is done again with `force`.
+        of a table: what is interrupted there is marked, so that no service works on it, and is
+        done again with `force`.
 
         Raises:
             BackupError: a row is missing, or refers to one that isn't there.
@@ -64,7 +64,7 @@ class Restore:
 
     def _fill(self, database: Database, progress: Progress) -> None:
         migrations.upgrade(database, self.header.schema)
-        migrations.unstamp(database)
+        migrations.stamp(database, migrations.RESTORING)
         with database.writer.begin() as connection:
             found = {table.name: table for table in tables.tables_of(connection)}
             for table in reversed(found.values()):

@@ -33,8 +33,10 @@ def create(database: Database, path: Path, progress: Progress) -> Header:
         BackupError: the database has no tables, or a newer version's; the file can't be written.
     """
     schema = migrations.current(database)
-    if schema is None:
-        raise BackupError("The database has no tables, so there is nothing to back up.")
+    if schema in (None, migrations.RESTORING):
+        raise BackupError(
+            "The database has no tables, or not all rows: there is nothing to back up."
+        )
     if schema > migrations.head():
         raise BackupError(
             f"The database's schema is {schema} and this version knows {migrations.head()}: "

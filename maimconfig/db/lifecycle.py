@@ -93,6 +93,11 @@ def prepare_file(database: Database) -> None:
 
 def _refuse_newer(database: Database) -> None:
     revision = migrations.current(database)
+    if revision == migrations.RESTORING:
+        raise StartError(
+            "A backup was being restored into the database: run `maimconfig restore` again, with "
+            "--force."
+        )
     if revision is not None and revision > migrations.head():
         raise StartError(
             f"The database's schema is {revision} and this version's is {migrations.head()}: "

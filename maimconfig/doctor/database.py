@@ -105,6 +105,10 @@ def _contents(settings: Settings, database: Database, connection: Connection) ->
     revision, head = migrations.current(database), migrations.head()
     if revision == head:
         yield ok("schema", head)
+    elif revision == migrations.RESTORING:
+        yield error(
+            "schema", "a restore was interrupted", "Run `maimconfig restore FILE --force` again."
+        )
     elif revision is not None and revision > head:
         yield error("schema", f"it is {revision}, newer than {head}", "Run the newer version.")
     else:

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import Boolean, Column, Integer, String, Table, make_url, select
 
 from maimconfig.backup import restoring, service
-from maimconfig.db import migrations
+from maimconfig.db import lifecycle, migrations
 from maimconfig.db.all_models import metadata
+from maimconfig.db.lifecycle import StartError
 from maimconfig.db.session import Database
 from maimconfig.db.types import JsonText, Money, Price, UtcDateTime
 from maimconfig.security.vault import Vault
@@ -50,6 +51,29 @@ def test_every_table(filled: Database, tmp_path: Path, mysql_server_url: str) ->
         for table in metadata.sorted_tables:
             assert rows_of(other, table) == rows_of(filled, table)
         other.dispose()
+    filled.dispose()
+
+
+def test_interrupted(filled: Database, tmp_path: Path, mysql_server_url: str) -> None:
+    """A restore that was interrupted leaves a MySQL database that no service migrates or works
+    on, a SQLite file as it was; with force it is done again."""
+    file = tmp_path / "backup.gz"
+    service.create(filled, file, lambda *_: None)
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    force = restoring.prepare(file, filled, Vault([SECRET]), force=True)
+    with pytest.raises(KeyboardInterrupt):
+        force.run(stop)
+    if filled.is_sqlite:
+        assert migrations.matches(filled)
+    else:
+        with pytest.raises(StartError, match="restore"):
+            lifecycle.prepare(filled, Vault([SECRET]), auto_migrate=True)
+    force.run(lambda *_: None)
+    assert migrations.matches(filled)
+    assert len(rows_of(filled, metadata.tables["tenants"])) == 1
     filled.dispose()
 
 

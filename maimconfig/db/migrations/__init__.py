@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 LOCK_NAME = "maimconfig.migrations"
 LOCK_WAIT_SECONDS = 300
+# In place of a revision while a backup is restored; no service works on it, or migrates it.
+RESTORING = "restoring"
 
 
 def head() -> str:
@@ -61,15 +63,14 @@ def upgrade(database: Database, revision: str | None = None) -> None:
             command.upgrade(_config(connection), wanted)
 
 
-def unstamp(database: Database) -> None:
-    """Take the revision away while the rows are replaced: no service is ready meanwhile."""
+def stamp(database: Database, revision: str) -> None:
+    """Say which revision the tables are at, whatever they were at before.
+
+    Args:
+        revision: RESTORING while the rows are replaced.
+    """
     with database.writer.begin() as connection:
         connection.execute(text("DELETE FROM alembic_version"))
-
-
-def stamp(database: Database, revision: str) -> None:
-    """Say which revision the tables are at."""
-    with database.writer.begin() as connection:
         connection.execute(
             text("INSERT INTO alembic_version (version_num) VALUES (:revision)"),
             {"revision": revision},
