@@ -46,6 +46,9 @@ _SETTINGS = {
     "cleanup_interval": 15,
     "outbuf_high_watermark": MIB,  # what a client that doesn't read may hold of our memory
     "expose_tracebacks": False,
+    # waitress would delete X-Forwarded-For; the app believes it for trusted proxies alone, and
+    # reads no other header of the kind.
+    "clear_untrusted_proxy_headers": False,
     "backlog": BACKLOG,
 }
 

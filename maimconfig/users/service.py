@@ -28,17 +28,21 @@ def create(
     email: str | None = None,
     full_name: str | None = None,
     role: str = "user",
+    id: str | None = None,
+    personal_tenant: bool = True,
 ) -> User:
     """Create a user, and a personal tenant of its own, in one transaction.
 
     Args:
+        id: of a user that moves here, which no other has; a fresh one when None.
+        personal_tenant: False for one whose tenants move too.
         password_hash: made beforehand, since no transaction should wait for argon2.
 
     Raises:
         UserTaken: the username or the email is somebody's, whatever its case or width.
     """
     user = User(
-        id=new_id("user"),
+        id=id or new_id("user"),
         username=username,
         email=email,
         full_name=full_name,
@@ -50,7 +54,8 @@ def create(
     _flush(session)
     _require_own_names(session, user)
     audit.record(session, "user.create", user.id, tenant_id=None, after=shown(user))
-    _give_personal_tenant(session, user)
+    if personal_tenant:
+        give_personal_tenant(session, user)
     return user
 
 
@@ -188,7 +193,8 @@ def shown(user: User) -> dict[str, Any]:
     return {field: getattr(user, field) for field in fields}
 
 
-def _give_personal_tenant(session: Session, user: User) -> None:
+def give_personal_tenant(session: Session, user: User) -> None:
+    """Create the tenant that a user begins with."""
     name = f"{user.username}'s Personal Tenant"
     if tenants.is_taken(session, name):
         # Somebody gave a tenant this very name by hand; the user must not suffer for it.
