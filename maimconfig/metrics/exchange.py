@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Exchange:
         self._pid = 0
         self._alive: int | None = None
         self._last = b""
+        self._publishing = threading.Lock()
 
     def publish(self) -> None:
         """Leave this process's numbers for the others.
@@ -50,11 +52,12 @@ class Exchange:
         """
         if self._folder is None:
             return
-        self._appear(self._folder)
-        content = orjson.dumps(_written(snapshot()))
-        if content != self._last:
-            _replace(self._folder / f"{self._name}.json", content)
-            self._last = content
+        with self._publishing:
+            self._appear(self._folder)
+            content = orjson.dumps(_written(snapshot()))
+            if content != self._last:
+                _replace(self._folder / f"{self._name}.json", content)
+                self._last = content
 
     def collect(self) -> Snapshot:
         """The numbers of all processes, this one's as they are now.

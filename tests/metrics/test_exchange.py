@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from maimconfig.metrics import definitions as metrics
 from maimconfig.metrics.exchange import Exchange
+from tests.contract.harness import in_threads
 from tests.serving.harness import ROOT
 
 CHECKS = metrics.KEY_CHECKS.name
@@ -107,6 +109,22 @@ def test_killed_while_adding_up(reader: Exchange, tmp_path: Path) -> None:
     assert checks(reader) == 8
     file.write_bytes(content)
     assert checks(reader) == 8
+
+
+def test_at_once(reader: Exchange) -> None:
+    """Readers at the same time, and the thread that publishes, don't stand in each other's way."""
+    metrics.KEY_CHECKS.add(1, "at once")
+    own = reader.collect()[CHECKS]["at once",]
+
+    def again() -> set[float]:
+        found = set()
+        for _ in range(50):
+            metrics.QUEUED.set(random.random(), "internal")
+            reader.publish()
+            found.add(reader.collect()[CHECKS]["at once",][0])
+        return found
+
+    assert in_threads([again] * 4) == [set(own)] * 4
 
 
 def test_without_a_folder() -> None:
