@@ -44,7 +44,7 @@
     button { font: inherit; cursor: pointer; border: 0; }
     button:focus-visible, textarea:focus-visible { outline: 2px solid #1f6feb; outline-offset: 2px; }
     .bubble { position: fixed; right: 20px; bottom: 20px; width: 56px; height: 56px; z-index: 2147483000;
-      border-radius: 50%; background: #1f5fbf; color: #fff; font-size: 24px;
+      border-radius: 50%; background: #1f5fbf; color: #fff; display: grid; place-items: center;
       box-shadow: 0 4px 16px rgba(0,0,0,.25); }
     .window { position: fixed; right: 20px; bottom: 88px; width: 360px; height: 520px; z-index: 2147483000;
       max-width: calc(100vw - 24px); max-height: calc(100vh - 104px); display: flex;
@@ -71,6 +71,9 @@
     @media (max-width: 480px) { .window { right: 0; bottom: 0; width: 100vw; height: 100vh;
       max-width: none; max-height: none; border-radius: 0; } }
   `;
+
+  const ICON = `<svg viewBox="0 0 24 24" width="26" height="26" fill="currentColor" aria-hidden="true">
+    <path d="M4 3h16a2 2 0 0 1 2 2v10a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2z"/></svg>`;
 
   const script = document.currentScript;
   const options = script.dataset;
@@ -166,13 +169,13 @@
     return made;
   };
 
-  /* What the visitor sees. All text goes in as text, never as HTML. */
+  /* What the visitor sees. What anybody wrote goes in as text, never as HTML. */
   class View {
     constructor(actions) {
       this.shown = new Map();
       this.host = element("div", { id: "maimconfig-widget" });
       const root = this.host.attachShadow({ mode: "open" });
-      this.bubble = element("button", { className: "bubble", type: "button", textContent: "💬", title: texts.open });
+      this.bubble = element("button", { className: "bubble", type: "button", innerHTML: ICON, title: texts.open });
       this.bubble.setAttribute("aria-label", texts.open);
       this.person = element("button", { className: "person", type: "button", textContent: texts.person });
       const close = element("button", { type: "button", textContent: "✕", title: texts.close });
