@@ -119,7 +119,7 @@ def test_at_once(reader: Exchange) -> None:
     def again() -> set[float]:
         found = set()
         for _ in range(50):
-            metrics.QUEUED.set(random.random(), "internal")
+            metrics.MEMORY.set(random.random())
             reader.publish()
             found.add(reader.collect()[CHECKS]["at once",][0])
         return found
