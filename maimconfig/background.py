@@ -28,6 +28,9 @@ class Background:
     """One thread a process, started with the first request it serves.
 
     It isn't started before, so that a WSGI server may load the app and fork afterwards.
+
+    Attributes:
+        flushed_at: time.time() at which there was last nothing left to write.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -37,6 +40,8 @@ class Background:
         self._thread: threading.Thread | None = None
         self._writing = threading.Lock()
         self._looked = 0.0
+        self.flushed_at = time.time()
+        self._published = True
 
     def ensure(self) -> None:
         """Start the thread unless it runs in this process already."""
@@ -61,9 +66,11 @@ class Background:
         usage = self._runtime.key_usage
         with self._writing:
             if not usage.take():
+                self.flushed_at = time.time()
                 return
             try:
                 self._runtime.write(usage.write)
+                self.flushed_at = time.time()
             except DatabaseUnavailable as error:
                 usage.restore()
                 log.warning("key_usage.not_written", reason=str(error))
@@ -87,6 +94,7 @@ class Background:
         """What can't wait for the tidying."""
         self.flush()
         self._runtime.unsettled.settle_waiting(self._runtime)
+        self.publish()
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
             self._expire_sessions()
@@ -110,6 +118,22 @@ class Background:
             if self._runtime.database.find(activity.ANY_EXPIRED, now=now) is not None:
                 self._runtime.write(activity.tell_offline)
             self._runtime.webhooks.look()
+
+    def publish(self) -> None:
+        """Tell the other processes of this machine this one's numbers, where they share any."""
+        from maimconfig.metrics.sampling import sample
+
+        if self._runtime.settings.metrics_folder is None:
+            return
+        sample(self._runtime)
+        try:
+            self._runtime.exchange.publish()
+        except OSError as error:
+            if self._published:  # once, not twice a second
+                log.warning("metrics.not_published", reason=str(error))
+            self._published = False
+        else:
+            self._published = True
 
     def _tidy(self) -> None:
         from maimconfig.api_keys.service import forget_retired

@@ -6,12 +6,13 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
 
 from maimconfig import clock
+from maimconfig.log_file import LogFile
 from maimconfig.settings import Settings, SettingsError
 
 # Whatever looks like an API key, a refresh token, a JWT or a bearer token is cut, wherever it
@@ -37,7 +38,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[_json_line] if as_json else _console(out),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, out)),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=max(level, logging.WARNING), force=True)
@@ -64,12 +65,15 @@ def _may_tell(text: str) -> bool:
     return "bearer" in text.lower()
 
 
-def _opened(settings: Settings) -> TextIO:
+def _opened(settings: Settings) -> TextIO | LogFile:
     if settings.log_file is None:
         return sys.stderr
     try:
-        settings.log_file.parent.mkdir(parents=True, exist_ok=True)
-        return settings.log_file.open("a", encoding="utf-8")
+        return LogFile(
+            settings.log_file,
+            max_bytes=settings.log_file_max_mb * 1_000_000,
+            keep=settings.log_file_keep,
+        )
     except (OSError, ValueError) as error:
         raise SettingsError(f"MAIMCONFIG_LOG_FILE can't be used: {error}.") from error
 
@@ -89,7 +93,7 @@ def _dumped(event: Any) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _console(out: TextIO) -> list[Any]:
+def _console(out: TextIO | LogFile) -> list[Any]:
     line = structlog.dev.ConsoleRenderer(colors=out.isatty())
     return [
         structlog.processors.add_log_level,

@@ -81,6 +81,7 @@ _NUMBERS = _permission("analytics.read")
 
 MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.health.routes:blp", _OPEN),
+    Mount("maimconfig.metrics.routes:blp", _INTERNAL),
     Mount("maimconfig.tenants.routes:blp", _INTERNAL),
     Mount("maimconfig.agents.routes:blp", _INTERNAL),
     Mount("maimconfig.templates.routes:blp", _INTERNAL),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maimconfig.agents.marks import Marks
 from maimconfig.background import Background
@@ -14,12 +14,16 @@ from maimconfig.conversations.answering import Answering
 from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
+from maimconfig.metrics.exchange import Exchange
 from maimconfig.providers.service import Providers
 from maimconfig.realtime.bus import open_bus
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
 from maimconfig.webhooks.delivery import Sender
+
+if TYPE_CHECKING:
+    from maimconfig.serving import Load
 
 T = TypeVar("T")
 
@@ -60,6 +64,8 @@ class Runtime:
         webhooks: sends what webhooks are told.
         bus: tells events to who listens.
         answering: makes the replies that conversations are owed.
+        load: how busy the planes of this process are, where its server tells.
+        exchange: the numbers of this process and of others.
     """
 
     settings: Settings
@@ -80,6 +86,8 @@ class Runtime:
         self.bus = open_bus(self.settings.redis_url)
         self.webhooks = Sender(self)
         self.answering = Answering(self)
+        self.load: Callable[[], Mapping[str, Load]] = dict
+        self.exchange = Exchange(self.settings.metrics_folder, self.settings.metrics_tenants)
 
     @classmethod
     def open(cls, settings: Settings, *, auto_migrate: bool = False) -> Runtime:
@@ -99,6 +107,7 @@ class Runtime:
             settings.database_url,
             pool_size=settings.pool_size,
             synchronous=settings.sqlite_synchronous,
+            slow_ms=settings.slow_query_ms,
         )
         lifecycle.prepare(database, vault, auto_migrate=auto_migrate)
         operator = {"dashscope": settings.dashscope, "openai": settings.openai}
@@ -113,6 +122,10 @@ class Runtime:
     def reply_slots(self, plane: str) -> Slots:
         """The places for replies of a plane, which has threads of its own."""
         return self._slots.setdefault(plane, Slots(self.settings.chat_replies))
+
+    def slots(self) -> Mapping[str, Slots]:
+        """The places of the planes that have any."""
+        return dict(self._slots)
 
     def read(self, work: Callable[[Session], T], actor: Actor = SYSTEM) -> T:
         """Run a unit of work that only reads."""
@@ -139,4 +152,5 @@ class Runtime:
         self.webhooks.close()
         self.background.close()
         self.bus.close()
+        self.exchange.close()
         self.database.dispose()

@@ -355,6 +355,38 @@ class Settings:
     log_file: Path | None = setting(
         None, types.path, "File that the log is appended to.", shown_default="stderr"
     )
+    log_file_max_mb: int = setting(
+        100,
+        types.integer(0, 1_000_000),
+        "Size in MB at which the log file is set aside as .1, the one before as .2 and so on; 0 "
+        "leaves that to logrotate.",
+    )
+    log_file_keep: int = setting(
+        5, types.integer(1, 1000), "Log files that are kept beside the one that is written."
+    )
+    slow_request_ms: int = setting(
+        5000,
+        types.integer(0, 3_600_000),
+        "Milliseconds from which a request is logged as `request.slow`; 0 logs none.",
+    )
+    slow_query_ms: int = setting(
+        500,
+        types.integer(0, 3_600_000),
+        "Milliseconds from which a statement is logged as `query.slow`, without its values; 0 "
+        "logs none.",
+    )
+    metrics_folder: Path | None = setting(
+        None,
+        types.path,
+        "Folder, best in memory, in which the processes of one machine exchange their numbers, so "
+        "that /metrics of one tells of all.",
+        shown_default="a temporary one for `serve` with several workers",
+    )
+    metrics_tenants: int = setting(
+        0,
+        types.integer(0, 10_000),
+        "Tenants whose requests /metrics counts one by one, all others as `other`; 0 for none.",
+    )
 
 
 def default_instance() -> Path:

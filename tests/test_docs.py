@@ -21,7 +21,7 @@ FURTHER = {
     "DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD",
     "MAIMCONFIG_TEST_MYSQL_URL", "MAIMCONFIG_TEST_REDIS_URL",
     "MAIMCONFIG_TEST_BRUTE_FORCE_TRIES", "MAIMCONFIG_TEST_FRAMES",
-    "MAIMCONFIG_TEST_CHURN_CLIENTS", "MAIMCONFIG_TEST_CHURN_CUTS",
+    "MAIMCONFIG_TEST_CHURN_CLIENTS", "MAIMCONFIG_TEST_CHURN_CUTS", "MAIMCONFIG_TEST_ROLLING",
 }  # fmt: skip
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -69,7 +69,7 @@ def test_settings(document: Path) -> None:
 def test_files(document: Path) -> None:
     """Every module and file of the checkout that is named in code type exists."""
     text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
-    for name in re.findall(r"`((?:maimconfig|tests|docs|benchmarks)/[\w./]+)`", text):
+    for name in re.findall(r"`((?:maimconfig|tests|docs|benchmarks|deploy)/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
 
 
@@ -77,3 +77,24 @@ def anchors(document: Path) -> set[str]:
     """The anchors of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def commands(name: str) -> list[str]:
+    """What a document tells people to type, in its order, and the commands that it names."""
+    text = (ROOT / name).read_text("utf-8")
+    typed = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    named = re.findall(r"`((?:maimconfig|make|serve|wsgi:)[^`]*)`", text)
+    return [*typed, *sorted(named)]
+
+
+def test_chinese_readme() -> None:
+    """The Chinese README gives the same commands as the English one, and names the same settings
+    and documents."""
+    assert commands("docs/README.zh-CN.md") == commands("README.md")
+    settings, links = (
+        [set(re.findall(pattern, (ROOT / name).read_text("utf-8")))
+         for name in ("README.md", "docs/README.zh-CN.md")]
+        for pattern in (r"`([A-Z][A-Z_]{6,})`", r"([A-Za-z]+)\.md[)#]")
+    )  # fmt: skip
+    assert settings[0] == settings[1]
+    assert links[0] - {"CN"} - {"README"} == links[1] - {"README"}

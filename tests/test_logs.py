@@ -20,6 +20,7 @@ KEY = "mmc_dGVuYW50X3h5ejc4OV9hZ2VudF9wcXIzNDVfOGY4YTliMmMzZF92MQ=="
 OLDER_KEY = "mmc_tenant_xyz789_agent_pqr345_8f8a9b2c3d_v1"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.e30.signature-x_y"
 REFRESH = f"mmr_login_019ab2c4d5e6.7.0a1b2c3d.{'ef' * 32}"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 LOCAL = "only-in-a-local-variable"
 FIELDS = {
     "event", "level", "timestamp", "request_id", "method", "route", "path", "status",
@@ -184,7 +185,11 @@ def test_a_line_a_request(
         agent = client.post("/api/v2/agents", json={**owner, "config": config}).json()["data"]
         body = {**owner, "agent_id": agent["id"]}
         key = client.post("/api/v2/api-keys", json=body).json()["data"]["api_key"]
-        named = {"X-Request-ID": "req_of-the-caller", "Authorization": f"Bearer {TOKEN}"}
+        named = {
+            "X-Request-ID": "req_of-the-caller",
+            "Authorization": f"Bearer {TOKEN}",
+            "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01",
+        }
         check = "/api/v2/auth/validate-api-key"
         assert client.post(check, json={"api_key": key}, headers=named).status_code == 200
         assert client.post(check, json={"api_key": KEY}).status_code == 401
@@ -204,8 +209,10 @@ def test_a_line_a_request(
         "plane",
         "tenant_id",
     }
-    assert all(line.keys() == {"event", "level", "timestamp", *fields} for line in requests)
     good, unknown, in_path, nowhere = requests[3:]
+    # A trace is told where the caller has one, and there alone.
+    assert (good.pop("trace_id"), len(good.pop("span_id"))) == (TRACE, 16)
+    assert all(line.keys() == {"event", "level", "timestamp", *fields} for line in requests)
     assert (good["request_id"], good["plane"]) == ("req_of-the-caller", "internal")
     assert (good["route"], good["status"], good["tenant_id"]) == (check, 200, tenant["id"])
     assert 0 < good["duration_ms"] < 60_000

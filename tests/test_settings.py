@@ -110,6 +110,12 @@ GOOD: dict[str, tuple[str, str, Any]] = {
     "log_level": ("Debug", '"debug"', "DEBUG"),
     "log_format": ("json", '"json"', "json"),
     "log_file": ("/tmp/a.log", '"/tmp/a.log"', Path("/tmp/a.log")),
+    "log_file_max_mb": ("0", "0", 0),
+    "log_file_keep": ("9", "9", 9),
+    "slow_request_ms": ("0", "0", 0),
+    "slow_query_ms": ("20", "20", 20),
+    "metrics_folder": ("/run/m", '"/run/m"', Path("/run/m")),
+    "metrics_tenants": ("50", "50", 50),
 }
 
 # field: texts of a variable that can't be used
@@ -165,6 +171,12 @@ WRONG: dict[str, tuple[str, ...]] = {
     "log_level": ("loud", ""),
     "log_format": ("xml", ""),
     "log_file": ("~no-such-user/log",),
+    "log_file_max_mb": ("-1", "100MB"),
+    "log_file_keep": ("0", "1001"),
+    "slow_request_ms": ("-1", "5s"),
+    "slow_query_ms": ("-1", "0.5"),
+    "metrics_folder": ("~no-such-user/m",),
+    "metrics_tenants": ("-1", "10001"),
 }  # fmt: skip
 
 # What config.toml can hold and a variable can't.

@@ -21,9 +21,19 @@ from typing import Any, Final, Protocol, TypeAlias
 from maimconfig.agents.config_fields import MASK, secret_kinds
 from maimconfig.agents.merge import fresh
 
-__all__ = ["MASK", "MaskedSecretUnknown", "Vault", "mask", "prepare", "reseal", "unseal"]
+__all__ = [
+    "MASK",
+    "MaskedSecretUnknown",
+    "Vault",
+    "mask",
+    "prepare",
+    "recognised",
+    "reseal",
+    "unseal",
+]
 
 SEALED: Final = "enc:"
+_ADDRESS: Final = "config_overrides.model.api_providers[].base_url"
 
 _Owner: TypeAlias = "str | int | None"
 
@@ -88,6 +98,44 @@ def prepare(new: Mapping[str, Any], stored: Mapping[str, Any], vault: Vault) -> 
         elif isinstance(slot.value, str) and slot.value:
             slot.value = vault.encrypt(slot.value, slot.kind)
     return sealed
+
+
+def recognised(
+    new: Mapping[str, Any], stored: Mapping[str, Any], vault: Vault
+) -> tuple[dict[str, Any], list[str]]:
+    """A configuration from a file, as one that was made from what is stored.
+
+    Args:
+        new: its secrets plain or MASK; not yet checked.
+        stored: what is stored now; `{}` for a new agent.
+
+    Returns:
+        a copy of `new` in which a secret that is stored already is MASK, so that nothing changes;
+        and the paths of the masks for which nothing is stored, which are left out of it; of a
+        provider without its address all is.
+    """
+    found: dict[str, Any] = fresh(dict(new))
+    kept = _by_owner(stored)
+    plain = _by_owner(unseal(stored, vault))
+    unknown = []
+    for slot in _slots(found):
+        owner = (slot.kind, slot.owner)
+        if slot.value == MASK and owner not in kept:
+            unknown.append(slot)
+        elif not _is_empty(slot.value) and slot.value == plain.get(owner):
+            slot.value = MASK
+    for slot in reversed(unknown):
+        del slot.holder[slot.key]
+    _forget_providers(found, [slot.holder for slot in unknown if slot.kind == _ADDRESS])
+    return found, [slot.path for slot in unknown]
+
+
+def _forget_providers(config: dict[str, Any], lost: list[Any]) -> None:
+    if lost:
+        model = config["config_overrides"]["model"]
+        model["api_providers"] = [
+            one for one in model["api_providers"] if not any(one is other for other in lost)
+        ]
 
 
 def unseal(stored: Mapping[str, Any], vault: Vault) -> dict[str, Any]:

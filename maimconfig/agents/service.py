@@ -42,10 +42,12 @@ def create(
     template_id: str | None = None,
     config: dict[str, Any] | None = None,
     tags: Sequence[str] | None = None,
+    id: str | None = None,
 ) -> Agent:
     """Create an agent; it is reported active for 12 h.
 
     Args:
+        id: of an agent that moves here, which no other has; a fresh one when None.
         config: its own layer; secrets in the clear.
         tags: those of `config` when None.
 
@@ -61,7 +63,7 @@ def create(
     return _store(
         session,
         Agent(
-            id=new_id("agent"),
+            id=id or new_id("agent"),
             tenant_id=tenant_id,
             name=name,
             description=description,

@@ -33,10 +33,13 @@ def create(
     expires_at: datetime | None = None,
     rate_limit: dict[str, int] | None = None,
     allowed_ips: Sequence[str] | None = None,
+    id: str | None = None,
+    secret: str | None = None,
 ) -> ApiKey:
     """Create a key of an agent.
 
     Args:
+        id, secret: of a key that moves here, which no other has; fresh ones when None.
         rate_limit: {limit, window_seconds}.
         allowed_ips: addresses and networks; empty is any.
 
@@ -51,7 +54,7 @@ def create(
     if not tenants.count_up(session, tenant, "api_key_count", limit):
         raise KeyQuotaExceeded(f"max_api_keys: {limit}")
     key = ApiKey(
-        id=new_id("key"),
+        id=id or new_id("key"),
         tenant_id=tenant_id,
         agent_id=agent_id,
         name=name,
@@ -63,7 +66,7 @@ def create(
         status="active",
         usage_count=0,
     )
-    _give_secret(session, key)
+    _give_secret(session, key, secret)
     audit.record(session, "api_key.create", key.id, tenant_id=tenant_id, after=shown(key))
     return key
 
@@ -150,10 +153,13 @@ def change(
     return key
 
 
-def rotate(session: Session, key_id: str, *, grace_seconds: int = 0) -> ApiKey:
+def rotate(
+    session: Session, key_id: str, *, grace_seconds: int = 0, secret: str | None = None
+) -> ApiKey:
     """Give a key a new secret under the same id.
 
     Args:
+        secret: the new one, which no other key has; a fresh one when None.
         grace_seconds: for how long the old secret stays good.
 
     Raises:
@@ -164,7 +170,7 @@ def rotate(session: Session, key_id: str, *, grace_seconds: int = 0) -> ApiKey:
     if key.status != "active":
         raise KeyDisabled
     _retire_secrets(session, key.id, grace_seconds)
-    _give_secret(session, key)
+    _give_secret(session, key, secret)
     audit.record(
         session, "api_key.rotate", key.id, tenant_id=key.tenant_id,
         after={"grace_seconds": grace_seconds},
@@ -201,6 +207,17 @@ def secret_of(session: Session, key: ApiKey) -> str:
     return session.runtime.vault.decrypt(key.sealed_secret, context_of(key.id))
 
 
+def by_secret(session: Session, secret: str) -> ApiKey | None:
+    """The key that a secret is, or was until a rotation, of; None when there is none."""
+    hashes = session.runtime.vault.key_hashes(secret)
+    return session.scalars(
+        select(ApiKey)
+        .join(ApiKeySecret, ApiKeySecret.api_key_id == ApiKey.id)
+        .where(ApiKeySecret.secret_hash.in_(hashes))
+        .limit(1)
+    ).first()
+
+
 def shown(key: ApiKey) -> dict[str, Any]:
     """A key as the audit log keeps it, without its secret."""
     fields = ("agent_id", "name", "description", "permissions", "status", "rate_limit",
@@ -232,9 +249,9 @@ def _with_status(rows: Select[Any], status: str) -> Select[Any]:
     return rows.where(ApiKey.status == status, good)
 
 
-def _give_secret(session: Session, key: ApiKey) -> None:
+def _give_secret(session: Session, key: ApiKey, given: str | None) -> None:
     vault = session.runtime.vault
-    secret = key_format.make(key.tenant_id, key.agent_id)
+    secret = given or key_format.make(key.tenant_id, key.agent_id)
     key.sealed_secret = vault.encrypt(secret, context_of(key.id))
     session.add(key)
     _flush(session, key)

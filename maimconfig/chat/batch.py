@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from maimconfig import tracing
 from maimconfig.chat import service
 from maimconfig.chat.running import RunningReply
 from maimconfig.chat.schemas import ChatMessageIn
@@ -51,7 +52,12 @@ class Batch:
             requests: bodies as POST /chat takes them, not yet checked.
             side_by_side: how many are made at once.
         """
-        with ThreadPoolExecutor(side_by_side, thread_name_prefix="batch") as pool:
+        with ThreadPoolExecutor(
+            side_by_side,
+            thread_name_prefix="batch",
+            initializer=tracing.carry_on,
+            initargs=(tracing.current(),),
+        ) as pool:
             results = list(pool.map(self._result, range(len(requests)), requests))
         good = sum(result["success"] for result in results)
         summary = {"total": len(results), "success": good, "failed": len(results) - good}

@@ -28,6 +28,9 @@ class Unsettled:
         self._lock = threading.Lock()
         self._waiting: dict[str, tuple[Ended, Keep | None]] = {}
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def settle(
         self, runtime: Runtime, pending_id: str, ended: Ended, keep: Keep | None = None
     ) -> None:

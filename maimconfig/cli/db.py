@@ -27,7 +27,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the schema to this version's; may be run again, and by several at once."""
-    settings, database = _open()
+    settings, database = open_database()
     lifecycle.prepare(database, open_vault(settings), auto_migrate=True)
     _say_current(database)
 
@@ -35,21 +35,23 @@ def upgrade() -> None:
 @db.command()
 def current() -> None:
     """Show the schema's revision, and the newest there is."""
-    _say_current(_open_existing())
+    _, database = open_existing()
+    _say_current(database)
 
 
 @db.command()
 def check() -> None:
     """Compare the schema with this version's models; exits 1 when they differ."""
-    database = _open_existing()
-    found = _reached(lambda: migrations.differences(database))
+    _, database = open_existing()
+    found = reached(lambda: migrations.differences(database))
     for difference in found:
         click.echo(str(difference))
     click.echo("The schema differs." if found else "The schema is as it should be.")
     sys.exit(1 if found else 0)
 
 
-def _open() -> tuple[Settings, Database]:
+def open_database() -> tuple[Settings, Database]:
+    """The settings, and their database as it is: nothing is migrated."""
     settings = load_settings()
     logs.configure(settings)
     return settings, Database(
@@ -57,18 +59,23 @@ def _open() -> tuple[Settings, Database]:
     )
 
 
-def _open_existing() -> Database:
-    _, database = _open()
+def open_existing() -> tuple[Settings, Database]:
+    """As `open_database`, for a command that makes no database.
+
+    Raises:
+        StartError: the SQLite file isn't there.
+    """
+    settings, database = open_database()
     # To look at a SQLite file that isn't there would make it, readable for everybody.
     if database.is_sqlite and not Path(str(database.url.database)).exists():
         raise lifecycle.StartError(
             f"There is no SQLite file {database.url.database}; `maimconfig db upgrade` makes it."
         )
-    return database
+    return settings, database
 
 
 def _say_current(database: Database) -> None:
-    revision = _reached(lambda: migrations.current(database))
+    revision = reached(lambda: migrations.current(database))
     click.echo(f"{revision or 'empty'} (newest: {migrations.head()})")
 
 
@@ -78,13 +85,18 @@ def require_schema(database: Database) -> None:
     Raises:
         StartError: it's another one, or the database can't be reached.
     """
-    if not _reached(lambda: migrations.matches(database)):
+    if not reached(lambda: migrations.matches(database)):
         raise lifecycle.StartError(
             "The schema is not this version's: run `maimconfig db upgrade` first."
         )
 
 
-def _reached(ask: Callable[[], T]) -> T:
+def reached(ask: Callable[[], T]) -> T:
+    """What `ask` returns.
+
+    Raises:
+        StartError: the database can't be reached, or refused what it was asked.
+    """
     try:
         return ask()
     except DBAPIError as error:

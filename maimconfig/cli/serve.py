@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import sys
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +18,7 @@ import structlog
 from maimconfig import logs
 from maimconfig.db.lifecycle import StartError
 from maimconfig.planes import PLANES
-from maimconfig.serving import Bind, Planes, SelfServing, ServeError, run
+from maimconfig.serving import Bind, Load, Planes, SelfServing, ServeError, run
 from maimconfig.setting_types import is_loopback
 from maimconfig.settings import Settings, SettingsError, load_settings
 from maimconfig.system.catalogue import CatalogueError
@@ -52,18 +55,33 @@ def serve(planes: tuple[str, ...], workers: int | None, auto_migrate: bool) -> N
     binds = binds_of(settings, planes or SERVED)
     _warn_of_exposure(settings)
     _prepare_aside(settings, auto_migrate)
-    sys.exit(
-        run(
-            lambda: open_planes(settings, tuple(binds), auto_migrate),
-            binds,
-            workers=settings.workers,
-            threads=settings.threads + settings.chat_replies,
-            affinity=settings.cpu_affinity,
-            announce=_announce,
-            drain_seconds=settings.drain_seconds,
-            warm=lambda: _import_all(binds),
-        )
+    with _exchanging(settings) as settings:
+        sys.exit(_run(settings, binds, auto_migrate))
+
+
+def _run(settings: Settings, binds: Mapping[str, Bind], auto_migrate: bool) -> int:
+    return run(
+        lambda: open_planes(settings, tuple(binds), auto_migrate),
+        binds,
+        workers=settings.workers,
+        threads=settings.threads + settings.chat_replies,
+        affinity=settings.cpu_affinity,
+        announce=_announce,
+        drain_seconds=settings.drain_seconds,
+        warm=lambda: _import_all(binds),
     )
+
+
+@contextlib.contextmanager
+def _exchanging(settings: Settings) -> Iterator[Settings]:
+    """Give several workers a folder for their numbers, which goes with them."""
+    if settings.workers == 1 or settings.metrics_folder is not None:
+        yield settings
+        return
+    # In memory where there is such a place: they are written twice a second.
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="maimconfig-metrics-", dir=place) as folder:
+        yield replace(settings, metrics_folder=Path(folder))
 
 
 def binds_of(settings: Settings, planes: tuple[str, ...]) -> dict[str, Bind]:
@@ -98,11 +116,17 @@ def open_planes(settings: Settings, planes: tuple[str, ...], auto_migrate: bool)
     if "public" in planes or "realtime" in planes:
         # What a process that died owed is made by this one, before anybody asks it anything.
         runtime.start()
+
+    def watch(load: Callable[[], Mapping[str, Load]]) -> None:
+        runtime.load = load
+        runtime.background.publish()
+
     return Planes(
         apps={plane: create_app(plane, runtime).wsgi_app for plane in PLANES if plane in planes},
         self_serving=_gateway(runtime) if "realtime" in planes else {},
         on_drain=runtime.drain,
         close=runtime.close,
+        watch=watch,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
-from sqlalchemy import String, insert, select
+from sqlalchemy import Connection, String, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -50,7 +50,7 @@ def prepare(database: Database, vault: Vault, *, auto_migrate: bool) -> None:
     """
     try:
         if database.is_sqlite:
-            _prepare_file(database)
+            prepare_file(database)
         if database.is_sqlite or auto_migrate:
             _refuse_newer(database)
             migrations.upgrade(database)
@@ -71,10 +71,10 @@ def verify_secret(database: Database, vault: Vault) -> None:
     Raises:
         StartError: this process was given another secret than the database was set up with.
     """
-    stored = _stored_secret_id(database)
+    stored = _secret_id_of(database)
     if stored is None:
         _store_secret_id(database, vault.current.id)
-        stored = _stored_secret_id(database)
+        stored = _secret_id_of(database)
     if stored not in vault.key_ids and not (vault.reload() and stored in vault.key_ids):
         raise StartError(
             f"The database was set up with another master secret (id {stored}, this one is "
@@ -83,7 +83,8 @@ def verify_secret(database: Database, vault: Vault) -> None:
         )
 
 
-def _prepare_file(database: Database) -> None:
+def prepare_file(database: Database) -> None:
+    """Make an embedded SQLite file, which only its owner may read, unless it is there."""
     file = Path(str(database.url.database))
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # SQLite would make it 0644; its WAL takes the mode of the file.
@@ -92,6 +93,11 @@ def _prepare_file(database: Database) -> None:
 
 def _refuse_newer(database: Database) -> None:
     revision = migrations.current(database)
+    if revision == migrations.RESTORING:
+        raise StartError(
+            "A backup was being restored into the database: run `maimconfig restore` again, with "
+            "--force."
+        )
     if revision is not None and revision > migrations.head():
         raise StartError(
             f"The database's schema is {revision} and this version's is {migrations.head()}: "
@@ -99,10 +105,14 @@ def _refuse_newer(database: Database) -> None:
         )
 
 
-def _stored_secret_id(database: Database) -> str | None:
-    query = select(SystemState.value).where(SystemState.name == SECRET_ID)
+def stored_secret_id(connection: Connection) -> str | None:
+    """The id of the master secret that a database was set up with; None before its first start."""
+    return connection.scalar(select(SystemState.value).where(SystemState.name == SECRET_ID))
+
+
+def _secret_id_of(database: Database) -> str | None:
     with database.reader.connect() as connection:
-        return connection.scalar(query)
+        return stored_secret_id(connection)
 
 
 def _store_secret_id(database: Database, key_id: str) -> None:

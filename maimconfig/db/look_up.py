@@ -7,6 +7,7 @@ connection that is kept for such queries: the pool's checking out and in costs a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from sqlalchemy.engine import Dialect
 
 from maimconfig.db.compiled import Compiled
 from maimconfig.db.kept import KeptConnections
+from maimconfig.db.slow import Slow
 from maimconfig.http.errors import DatabaseUnavailable
 
 R = TypeVar("R")
@@ -36,17 +38,25 @@ class LookUp(Generic[R]):
 class Prepared(Generic[R]):
     """A look-up, ready to run on one database."""
 
-    def __init__(self, look_up: LookUp[R], dialect: Dialect, connections: KeptConnections) -> None:
+    def __init__(
+        self,
+        look_up: LookUp[R],
+        dialect: Dialect,
+        connections: KeptConnections,
+        slow: Slow,
+    ) -> None:
         """Compile it.
 
         Args:
             dialect: of the database.
             connections: that it runs on.
+            slow: is told how long it took.
         """
         self._compiled = Compiled(look_up.statement, dialect)
         self._record = look_up.record
         self._dialect = dialect
         self._connections = connections
+        self._slow = slow
 
     def run(self, values: dict[str, Any]) -> list[R]:
         """All that is found.
@@ -70,6 +80,7 @@ class Prepared(Generic[R]):
 
     def _fetch(self, values: dict[str, Any]) -> Sequence[Any]:
         given = self._compiled.given(values)
+        began = time.perf_counter()
         connection = self._connections.take()
         try:
             cursor = connection.cursor()
@@ -83,6 +94,7 @@ class Prepared(Generic[R]):
                 raise _Disconnected(str(error)) from error
             raise DatabaseUnavailable(internal=str(error)) from error
         self._connections.give(connection)
+        self._slow.note(self._compiled.text, time.perf_counter() - began)
         return rows
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,10 +17,13 @@ from sqlalchemy import Connection, orm, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
 from maimconfig.db.engine import is_sqlite, make_reader, make_writer
 from maimconfig.db.kept import KeptConnections
 from maimconfig.db.look_up import LookUp, Prepared
+from maimconfig.db.slow import Slow
+from maimconfig.db.turns import Turns
 from maimconfig.http.errors import AppError, DatabaseUnavailable, NotModified
 
 if TYPE_CHECKING:
@@ -96,19 +98,23 @@ class Session(orm.Session):
 class Database:
     """The engines, and the one way to work on them."""
 
-    def __init__(self, url: URL, *, pool_size: int, synchronous: str) -> None:
+    def __init__(self, url: URL, *, pool_size: int, synchronous: str, slow_ms: int = 0) -> None:
         """Make the engines; nothing is connected yet.
 
         Args:
             url: of SQLite or MySQL.
             pool_size: connections that each engine may hold.
             synchronous: SQLite's durability, NORMAL or FULL.
+            slow_ms: statements that take as many milliseconds are logged; 0 logs none.
         """
         self.url = url
         self.is_sqlite = is_sqlite(url)
         self.reader = make_reader(url, pool_size=pool_size, synchronous=synchronous)
         self.writer = make_writer(url, pool_size=pool_size, synchronous=synchronous)
         self.kept = KeptConnections(self.reader)
+        self._slow = Slow(slow_ms)
+        for engine in (self.reader, self.writer):
+            self._slow.watch(engine)
         self._prepared: dict[LookUp[Any], Prepared[Any]] = {}
         self._make_lock()
         os.register_at_fork(after_in_child=partial(_forked, weakref.ref(self)))
@@ -190,7 +196,7 @@ class Database:
         """
         prepared = self._prepared.get(look_up)
         if prepared is None:
-            prepared = Prepared(look_up, self.reader.dialect, self.kept)
+            prepared = Prepared(look_up, self.reader.dialect, self.kept, self._slow)
             self._prepared[look_up] = prepared
         return prepared.run(values)
 
@@ -208,7 +214,7 @@ class Database:
     def _make_lock(self) -> None:
         # SQLite's busy handler is unfair; waiting in this process first keeps the longest
         # wait short (1436 to 79 ms with 8 threads).
-        self._writer_lock = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._writer_lock = Turns() if self.is_sqlite else contextlib.nullcontext()
 
     def answers(self) -> bool:
         """Whether the database answers a query now."""
@@ -218,6 +224,15 @@ class Database:
         except (DBAPIError, PoolTimeout):
             return False
         return True
+
+    def pools(self) -> dict[str, tuple[int, int]]:
+        """Of each pool: connections in use, and the most that it holds."""
+        found = {}
+        for name, engine in (("reader", self.reader), ("writer", self.writer)):
+            pool = engine.pool
+            if isinstance(pool, QueuePool):
+                found[name] = (pool.checkedout(), pool.size())
+        return found
 
     def dispose(self) -> None:
         """Close all connections."""

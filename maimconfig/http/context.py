@@ -15,10 +15,12 @@ from flask import Flask, Response, request
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
+from maimconfig import tracing
 from maimconfig.db.session import Actor, Session
 from maimconfig.http.application import BodyRequest
 from maimconfig.http.errors import TokenInvalid
 from maimconfig.i18n import Locale
+from maimconfig.metrics import recording
 from maimconfig.runtime import Runtime
 from maimconfig.setting_types import Network
 from maimconfig.users.login import Login
@@ -99,6 +101,7 @@ def init_context(app: Flask, runtime: Runtime, plane: str) -> None:
     def begin() -> None:
         runtime.background.ensure()
         _current.set(Context(runtime, plane, request._get_current_object()))  # type: ignore[attr-defined]
+        tracing.begin(request.environ)
 
     app.before_request(begin)
     app.after_request(_finish)
@@ -200,16 +203,36 @@ def _finish(response: Response) -> Response:
     for name, value in context.headers.items():
         response.headers[name] = value
     asked = context.request
-    rule = asked.url_rule
+    seconds = context.execution_time
+    route = asked.url_rule.rule if asked.url_rule else None
+    status = response.status_code
+    recording.request(context.plane, route, asked.method, status, seconds)
     access_log.info(
         "request",
         request_id=context.request_id,
         method=asked.method,
-        route=rule.rule if rule else None,
+        route=route,
         path=asked.path,
-        status=response.status_code,
-        duration_ms=round(context.execution_time * 1000, 2),
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
         plane=context.plane,
         tenant_id=context.tenant_id,
+        **tracing.fields(),
     )
+    settings = context.runtime.settings
+    if settings.slow_request_ms and seconds * 1000 >= settings.slow_request_ms:
+        _note_slow(context, asked.method, route, seconds)
+    if settings.metrics_tenants and context.tenant_id:
+        recording.tenant(context.tenant_id, settings.metrics_tenants)
     return response
+
+
+def _note_slow(context: Context, method: str, route: str | None, seconds: float) -> None:
+    access_log.warning(
+        "request.slow",
+        request_id=context.request_id,
+        method=method,
+        route=route,
+        duration_ms=round(seconds * 1000, 2),
+        plane=context.plane,
+    )

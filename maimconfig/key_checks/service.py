@@ -9,6 +9,7 @@ from maimconfig import clock
 from maimconfig.api_keys import format as key_format
 from maimconfig.key_checks.look_up import KEY_BY_HASH
 from maimconfig.key_checks.verdict import KeyRow, Reason, Verdict, judge
+from maimconfig.metrics.definitions import KEY_CHECKS
 from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.service import RateVerdict
 
@@ -45,6 +46,19 @@ def check(
     Raises:
         DatabaseUnavailable: the database can't be reached.
     """
+    found = _checked(runtime, api_key, address, count, required)
+    reason = found.verdict.reason
+    KEY_CHECKS.add(1, "valid" if reason is None else reason.value)
+    return found
+
+
+def _checked(
+    runtime: Runtime,
+    api_key: str,
+    address: str | None,
+    count: bool,
+    required: str | None,
+) -> Check:
     verdict = _judged(runtime, api_key, address)
     row = verdict.row
     if row is None or verdict.reason is not None:

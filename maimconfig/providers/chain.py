@@ -222,7 +222,10 @@ class Chain:
         self, target: Target, failure: Failure | None, status: int | None, began: float
     ) -> None:
         took = _milliseconds(self._board.now() - began)
-        self._attempts.append(Attempt(target.name, target.endpoint.name, failure, status, took))
+        endpoint = target.endpoint
+        self._attempts.append(
+            Attempt(target.name, endpoint.name, failure, status, took, endpoint.trusted)
+        )
 
     def _left(self) -> float:
         return max(0.0, self._began + self._ask.timeout - self._board.now())

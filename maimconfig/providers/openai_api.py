@@ -19,7 +19,7 @@ import httpx
 import orjson
 from httpx_sse import EventSource, SSEError
 
-from maimconfig import clock
+from maimconfig import clock, tracing
 from maimconfig.providers.types import Ask, Endpoint, Failure, Target
 from maimconfig.security.outbound_http import AddressRefused, checked_url
 
@@ -206,6 +206,7 @@ def _headers(target: Target, key: str, *, stream: bool) -> dict[str, str]:
     found = {
         "Accept": "text/event-stream" if stream else "application/json",
         "User-Agent": "MaimConfig",
+        **tracing.headers(),
     }
     if key:
         found["Authorization"] = f"Bearer {_printable(key)}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from maimconfig.metrics import recording
 from maimconfig.providers import estimate
 from maimconfig.providers.board import Board
 from maimconfig.providers.breaker import REST_SECONDS
@@ -222,6 +223,7 @@ class _Engine:
             # Its text may hold what a provider said.
             log.error("provider.bug", kind=type(error).__name__)
             outcome = _nothing(Failure.BROKEN)
+        recording.reply(outcome)
         reply.put(outcome)
 
     def _run(self) -> None:
@@ -261,22 +263,22 @@ def _offline(ask: Ask) -> Reply:
     took = round((time.monotonic() - began) * 1000)
     if ask.stream and text:
         reply.put(Delta(text))
-    reply.put(
-        Outcome(
-            text=text,
-            target=None,
-            finish_reason="stop",
-            tokens_in=estimate.prompt_tokens(ask.messages),
-            tokens_out=estimate.tokens(text),
-            estimated=True,
-            failure=None,
-            retry_after=None,
-            aborted=False,
-            attempts=(),
-            first_delta_ms=took,
-            milliseconds=took,
-        )
+    outcome = Outcome(
+        text=text,
+        target=None,
+        finish_reason="stop",
+        tokens_in=estimate.prompt_tokens(ask.messages),
+        tokens_out=estimate.tokens(text),
+        estimated=True,
+        failure=None,
+        retry_after=None,
+        aborted=False,
+        attempts=(),
+        first_delta_ms=took,
+        milliseconds=took,
     )
+    recording.reply(outcome)
+    reply.put(outcome)
     return reply
 
 

@@ -103,6 +103,7 @@ class Attempt:
         failure: None when it answered.
         status: of HTTP, when there was an answer.
         milliseconds: how long it took.
+        trusted: whether the provider is the operator's.
     """
 
     model: str
@@ -110,6 +111,7 @@ class Attempt:
     failure: Failure | None
     status: int | None
     milliseconds: int
+    trusted: bool = False
 
     def shown(self) -> dict[str, Any]:
         """As JSON; no text of the provider is in it, which may echo a key."""

@@ -1,9 +1,13 @@
-"""Passwords: argon2id, few at a time, and as slow for nobody's as for somebody's."""
+"""Passwords: argon2id, few at a time, and as slow for nobody's as for somebody's.
+
+Hashes of the older services are bcrypt's; they are verified until the next login makes one of ours.
+"""
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +33,10 @@ _NOBODYS = "$argon2id$v=19$m={},t={},p={}${}${}".format(
         for size in (_HASHER.salt_len, _HASHER.hash_len)
     ),
 )
+
+# What bcrypt writes; each step of its cost doubles the time, and 14 takes a second.
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}\Z")
+_BCRYPT_BYTES = 72
 
 # Eight at once take the CPU from every other request for a second.
 _AT_ONCE = 2
@@ -60,6 +68,8 @@ def verify_password(password: str, stored: str | None) -> bool:
         Busy: too many are waiting already.
     """
     with _turn():
+        if stored is not None and is_bcrypt(stored):
+            return _verify_bcrypt(password, stored)
         try:
             _HASHER.verify(stored or _NOBODYS, password)
         except VerificationError:
@@ -68,8 +78,22 @@ def verify_password(password: str, stored: str | None) -> bool:
 
 
 def is_outdated(stored: str) -> bool:
-    """Whether a hash was made with another cost than today's."""
-    return _HASHER.check_needs_rehash(stored)
+    """Whether a hash was made with another cost than today's, or by bcrypt."""
+    return is_bcrypt(stored) or _HASHER.check_needs_rehash(stored)
+
+
+def is_bcrypt(stored: str) -> bool:
+    """Whether a hash is bcrypt's, of a cost that a login can wait for."""
+    return _BCRYPT.match(stored) is not None
+
+
+def _verify_bcrypt(password: str, stored: str) -> bool:
+    if "\0" in password:  # to many a bcrypt the password ends there
+        return False
+    import bcrypt
+
+    # The older services hashed no more than bcrypt sees; today's package refuses the rest.
+    return bcrypt.checkpw(password.encode()[:_BCRYPT_BYTES], stored.encode())
 
 
 @contextmanager

@@ -6,8 +6,9 @@ This package knows no Flask, no database and no settings; `run` is its entry poi
 from __future__ import annotations
 
 from maimconfig.serving.errors import ServeError
+from maimconfig.serving.server import Load
 from maimconfig.serving.service import Planes, run
 from maimconfig.serving.sockets import Bind
 from maimconfig.serving.worker import SelfServing
 
-__all__ = ["Bind", "Planes", "SelfServing", "ServeError", "run"]
+__all__ = ["Bind", "Load", "Planes", "SelfServing", "ServeError", "run"]

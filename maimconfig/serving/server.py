@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -46,8 +46,27 @@ _SETTINGS = {
     "cleanup_interval": 15,
     "outbuf_high_watermark": MIB,  # what a client that doesn't read may hold of our memory
     "expose_tracebacks": False,
+    # waitress would delete X-Forwarded-For; the app believes it for trusted proxies alone, and
+    # reads no other header of the kind.
+    "clear_untrusted_proxy_headers": False,
     "backlog": BACKLOG,
 }
+
+
+class Load(NamedTuple):
+    """How busy a plane is.
+
+    Attributes:
+        queued: requests that wait for a thread.
+        busy: threads that work on one.
+        threads: that there are.
+        connections: that are open.
+    """
+
+    queued: int
+    busy: int
+    threads: int
+    connections: int
 
 
 class _Task(WSGITask):  # type: ignore[misc]
@@ -195,6 +214,16 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
         """Whether a connection is open, or a request waits or runs."""
         pool = self.task_dispatcher
         return bool(self.active_channels or pool.queue or pool.active_count > 0)
+
+    def load(self) -> Load:
+        """How busy it is now."""
+        pool = self.task_dispatcher
+        return Load(
+            queued=len(pool.queue),
+            busy=pool.active_count,
+            threads=len(pool.threads),
+            connections=len(self.active_channels),
+        )
 
     def end(self) -> bool:
         """Cut what is still open and stop the threads.

@@ -14,6 +14,7 @@ from maimconfig.serving.affinity import bind_to_cpu
 from maimconfig.serving.children import REPLACED
 from maimconfig.serving.errors import ServeError
 from maimconfig.serving.notify import notify
+from maimconfig.serving.server import Load
 from maimconfig.serving.sockets import (
     Bind,
     address_of,
@@ -45,12 +46,14 @@ class Planes:
         self_serving: planes that serve themselves, by name.
         on_drain: called when draining begins; must be quick.
         close: called after the drain, and when serving fails: write what is in memory, close.
+        watch: called before serving, with what tells how busy each plane is.
     """
 
     apps: Mapping[str, WSGIApplication]
     on_drain: Callable[[], None]
     close: Callable[[], None]
     self_serving: Mapping[str, SelfServing] = field(default_factory=dict)
+    watch: Callable[[Callable[[], Mapping[str, Load]]], None] = lambda load: None
 
 
 def run(
@@ -154,6 +157,7 @@ class _Service:
         planes = _starting(self.make_apps)
         try:
             worker = self._worker(planes, on_drain)
+            planes.watch(worker.load)
             stop.tell(lambda number: worker.stop(restart=number in RESTARTS))
             on_ready()
             worker.serve()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from waitress import wasyncore
 from waitress.trigger import trigger
 
-from maimconfig.serving.server import PlaneServer
+from maimconfig.serving.server import Load, PlaneServer
 from maimconfig.serving.sockets import raise_file_limit
 
 if TYPE_CHECKING:
@@ -120,6 +120,10 @@ class Worker:
             self._stopping = True
             # A byte into a pipe of the loop's own, so the pipe is never full and this never waits.
             self._wake.pull_trigger()
+
+    def load(self) -> dict[str, Load]:
+        """How busy each plane is; from any thread."""
+        return {plane.name: plane.load() for plane in self._planes}
 
     def serve(self) -> bool:
         """Answer requests until `stop`, then drain.

@@ -34,8 +34,12 @@ def create(
     description: str | None = None,
     category: str | None = None,
     tags: list[str] | None = None,
+    id: str | None = None,
 ) -> AgentTemplate:
     """Create a template of one tenant, or of all.
+
+    Args:
+        id: of a template that moves here, which no other has; a fresh one when None.
 
     Raises:
         TenantNotFound: there is no such tenant.
@@ -45,7 +49,7 @@ def create(
     if tenant_id is not None:
         tenants.get(session, tenant_id, hold=True)
     template = AgentTemplate(
-        id=new_id("tmpl"),
+        id=id or new_id("tmpl"),
         tenant_id=tenant_id,
         scope=tenant_id or "",
         name=name,

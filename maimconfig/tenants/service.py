@@ -20,10 +20,13 @@ from maimconfig.i18n import Text
 from maimconfig.tenants.models import TENANT_TYPES, Tenant
 
 
-def create(session: Session, *, tenant_name: str, tenant_type: str, **rest: Any) -> Tenant:
+def create(
+    session: Session, *, tenant_name: str, tenant_type: str, id: str | None = None, **rest: Any
+) -> Tenant:
     """Create a tenant.
 
     Args:
+        id: of a tenant that moves here, which no other has; a fresh one when None.
         rest: description, contact_email, tenant_config, owner_id; None counts as absent.
 
     Raises:
@@ -33,7 +36,9 @@ def create(session: Session, *, tenant_name: str, tenant_type: str, **rest: Any)
     if tenant_type not in TENANT_TYPES:
         raise TenantTypeUnsupported(details={"tenant_type": [_choices(TENANT_TYPES)]})
     given = {key: value for key, value in rest.items() if value is not None}
-    tenant = Tenant(id=new_id("tenant"), tenant_name=tenant_name, tenant_type=tenant_type, **given)
+    tenant = Tenant(
+        id=id or new_id("tenant"), tenant_name=tenant_name, tenant_type=tenant_type, **given
+    )
     session.add(tenant)
     _flush(session, tenant_name)
     audit.record(session, "tenant.create", tenant.id, tenant_id=tenant.id, after=shown(tenant))

@@ -29,10 +29,14 @@ def create(
     full_name: str | None = None,
     role: str = "user",
     tenant_ids: Sequence[str] | None = None,
+    id: str | None = None,
+    personal_tenant: bool = True,
 ) -> User:
     """Create a user, and a personal tenant of its own, in one transaction.
 
     Args:
+        id: of a user that moves here, which no other has; a fresh one when None.
+        personal_tenant: False for one whose tenants move too.
         password_hash: made beforehand, since no transaction should wait for argon2.
         tenant_ids: the tenants that the user serves as staff; None for all.
 
@@ -41,7 +45,7 @@ def create(
         UserTaken: the username or the email is somebody's, whatever its case or width.
     """
     user = User(
-        id=new_id("user"),
+        id=id or new_id("user"),
         username=username,
         email=email,
         full_name=full_name,
@@ -54,7 +58,8 @@ def create(
     _require_own_names(session, user)
     presence.set_tenants(session, user, tenant_ids)
     audit.record(session, "user.create", user.id, tenant_id=None, after=shown(user))
-    _give_personal_tenant(session, user)
+    if personal_tenant:
+        give_personal_tenant(session, user)
     return user
 
 
@@ -197,7 +202,8 @@ def shown(user: User) -> dict[str, Any]:
     return {field: getattr(user, field) for field in fields}
 
 
-def _give_personal_tenant(session: Session, user: User) -> None:
+def give_personal_tenant(session: Session, user: User) -> None:
+    """Create the tenant that a user begins with."""
     name = f"{user.username}'s Personal Tenant"
     if tenants.is_taken(session, name):
         # Somebody gave a tenant this very name by hand; the user must not suffer for it.

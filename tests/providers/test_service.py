@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from maimconfig import tracing
 from maimconfig.providers.service import Providers, ProvidersClosed
 from maimconfig.providers.types import Delta, Failure, Outcome
 from tests.providers.asking import KEY, ask, endpoint, target
@@ -200,3 +201,15 @@ class TestSecrets:
         end = providers.start([found], ask(messages=Hostile())).wait()
         assert end.failure is Failure.BROKEN
         assert KEY not in "".join(capfd.readouterr())
+
+
+def test_trace(providers: Providers, provider: FaultyProvider) -> None:
+    """The trace of whoever asks goes on to the provider; without one nothing is said of any."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    tracing.begin({"HTTP_TRACEPARENT": f"00-{trace}-00f067aa0ba902b7-01"})
+    providers.start([target(provider)], ask()).wait()
+    tracing.begin({})
+    providers.start([target(provider)], ask()).wait()
+    traced, untraced = (request.headers for request in provider.requests)
+    assert traced["traceparent"].startswith(f"00-{trace}-")
+    assert "traceparent" not in untraced

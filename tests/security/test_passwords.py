@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select, update
@@ -153,3 +154,16 @@ def _until(reached: Any) -> None:
             return
         pause.wait(0.01)
     raise AssertionError("it didn't come to that")
+
+
+def test_bcrypt() -> None:
+    """A hash of the older services is verified, as far as bcrypt sees, and is outdated; a NUL
+    ends nothing, and a cost that no login can wait for isn't one."""
+    long = "é" * 40
+    for password in ("password", long):
+        stored = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
+        assert passwords.verify_password(password, stored)
+        assert not passwords.verify_password(f"x{password}", stored)
+        assert not passwords.verify_password(f"{password}\0", stored)
+        assert passwords.is_outdated(stored)
+    assert not passwords.is_bcrypt(stored.replace("$04$", "$31$"))

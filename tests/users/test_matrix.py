@@ -43,7 +43,8 @@ def operations(app: Flask, plane: Plane) -> Iterator[Operation]:
     mounts = {mount.blueprint().name: mount for mount in mounts_of(plane)}
     for rule in app.url_map.iter_rules():
         blueprint, _, view = rule.endpoint.rpartition(".")
-        if blueprint in mounts:
+        # Pages are no operations of the API.
+        if blueprint in mounts and mounts[blueprint].is_api:
             assert isinstance(mounts[blueprint].blueprint(), Blueprint)
             access = mounts[blueprint].access_of(view, plane)
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:

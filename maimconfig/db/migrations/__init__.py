@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 LOCK_NAME = "maimconfig.migrations"
 LOCK_WAIT_SECONDS = 300
+# In place of a revision while a backup is restored; no service works on it, or migrates it.
+RESTORING = "restoring"
 
 
 def head() -> str:
@@ -43,17 +45,36 @@ def matches(database: Database) -> bool:
     return current(database) == head()
 
 
-def upgrade(database: Database) -> None:
-    """Bring the database to the newest revision; other runners wait meanwhile."""
-    if matches(database):
+def upgrade(database: Database, revision: str | None = None) -> None:
+    """Bring the database to a revision; other runners wait meanwhile.
+
+    Args:
+        revision: the newest when None.
+    """
+    wanted = revision or head()
+    if current(database) == wanted:
         return
     with _only_runner(database):
-        if matches(database):
+        if current(database) == wanted:
             return
         from alembic import command
 
         with database.writer.begin() as connection:
-            command.upgrade(_config(connection), "head")
+            command.upgrade(_config(connection), wanted)
+
+
+def stamp(database: Database, revision: str) -> None:
+    """Say which revision the tables are at, whatever they were at before.
+
+    Args:
+        revision: RESTORING while the rows are replaced.
+    """
+    with database.writer.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        connection.execute(
+            text("INSERT INTO alembic_version (version_num) VALUES (:revision)"),
+            {"revision": revision},
+        )
 
 
 def differences(database: Database) -> list[Any]:

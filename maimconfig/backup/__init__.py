@@ -1,0 +1,1 @@
+"""Backups: the whole database in one file, which restores into SQLite and MySQL alike."""

@@ -1,0 +1,1 @@
+"""`maimconfig doctor`: what an installation lacks, and what to do about it."""

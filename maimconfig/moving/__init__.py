@@ -1,0 +1,1 @@
+"""Tenants and what is theirs, as files and from other services."""

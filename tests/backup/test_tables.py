@@ -1,0 +1,102 @@
+"""Every table is in a backup, whatever its columns."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Boolean, Column, Integer, String, Table, make_url, select
+
+from maimconfig.backup import restoring, service
+from maimconfig.db import lifecycle, migrations
+from maimconfig.db.all_models import metadata
+from maimconfig.db.lifecycle import StartError
+from maimconfig.db.session import Database
+from maimconfig.db.types import JsonText, Money, Price, UtcDateTime
+from maimconfig.security.vault import Vault
+from tests.backup.stores import empty_store
+
+SECRET = "ChhqW6ZO3-one-secret-for-a-backup-8f2Yt"
+
+
+@pytest.fixture
+def filled(database_url: str, tmp_path: Path) -> Database:
+    """A database with a row in every table."""
+    database = Database(make_url(database_url), pool_size=2, synchronous="NORMAL")
+    migrations.upgrade(database)
+    rows: dict[str, dict[str, Any]] = {}
+    with database.writer.begin() as connection:
+        for table in metadata.sorted_tables:
+            rows[table.name] = {column.name: value_of(column, rows) for column in table.columns}
+            connection.execute(table.insert(), rows[table.name])
+    return database
+
+
+def test_every_table(filled: Database, tmp_path: Path, mysql_server_url: str) -> None:
+    """A row of every table with every column filled comes back to the letter from the other kind
+    of database, and what is restored was told as it went on."""
+    told: list[tuple[int, int]] = []
+    file = tmp_path / "backup.gz"
+    header = service.create(filled, file, lambda *step: told.append(step))
+    assert set(header.rows) == set(metadata.tables)
+    assert told[-1] == (sum(header.rows.values()),) * 2
+    kind = "mysql" if filled.is_sqlite else "sqlite"
+    with empty_store(kind, tmp_path, mysql_server_url) as url:
+        other = Database(make_url(url), pool_size=2, synchronous="NORMAL")
+        ready = restoring.prepare(file, other, Vault([SECRET]), force=False)
+        ready.run(lambda *_: None)
+        for table in metadata.sorted_tables:
+            assert rows_of(other, table) == rows_of(filled, table)
+        other.dispose()
+    filled.dispose()
+
+
+def test_interrupted(filled: Database, tmp_path: Path, mysql_server_url: str) -> None:
+    """A restore that was interrupted leaves a MySQL database that no service migrates or works
+    on, a SQLite file as it was; with force it is done again."""
+    file = tmp_path / "backup.gz"
+    service.create(filled, file, lambda *_: None)
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    force = restoring.prepare(file, filled, Vault([SECRET]), force=True)
+    with pytest.raises(KeyboardInterrupt):
+        force.run(stop)
+    if filled.is_sqlite:
+        assert migrations.matches(filled)
+    else:
+        with pytest.raises(StartError, match="restore"):
+            lifecycle.prepare(filled, Vault([SECRET]), auto_migrate=True)
+    force.run(lambda *_: None)
+    assert migrations.matches(filled)
+    assert len(rows_of(filled, metadata.tables["tenants"])) == 1
+    filled.dispose()
+
+
+def rows_of(database: Database, table: Table) -> list[Any]:
+    """All rows of a table."""
+    with database.reader.connect() as connection:
+        return connection.execute(select(table).order_by(*table.primary_key.columns)).all()
+
+
+def value_of(column: Column[Any], rows: dict[str, dict[str, Any]]) -> Any:
+    """A value that a careless copy would change."""
+    for key in column.foreign_keys:
+        return rows[key.column.table.name][key.column.name]
+    kind = column.type
+    if isinstance(kind, UtcDateTime):
+        return datetime(2026, 11, 26, 1, 2, 3, 456789, tzinfo=timezone.utc)
+    if isinstance(kind, JsonText):
+        return {"z": 1.0, "a": [True, None, "😀 é\n"]}
+    if isinstance(kind, (Money, Price)):
+        return Decimal("1.000000001")
+    if isinstance(kind, Boolean):
+        return True
+    if isinstance(kind, Integer):
+        return 7
+    assert isinstance(kind, String), column
+    return f"{column.name} 😀"[-(kind.length or 50) :]
