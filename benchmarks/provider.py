@@ -1,7 +1,7 @@
 """An AI provider that answers at once, on loopback: what a chat costs beside it is the service's.
 
 Prints `provider http://address` when it listens. With `stall` in the last message a stream begins
-and then stays silent.
+and then stays silent; with `slow` it takes 10 s.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def _event(**choice: object) -> bytes:
 
 
 FIRST = _event(delta={"content": "Hello"})
+SLOW_PIECES, SLOW_SECONDS = 100, 10
 REST = _event(delta={"content": " to you"}) + _event(delta={}, finish_reason="stop")
 END = f"data: {json.dumps({'choices': [], 'usage': USAGE})}\n\ndata: [DONE]\n\n".encode()
 
@@ -47,8 +48,12 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 continue
             writer.write(STREAM + FIRST)
             await writer.drain()
-            if "stall" in str(asked["messages"][-1]["content"]):
+            said = str(asked["messages"][-1]["content"])
+            if "stall" in said:
                 await reader.read()
+            for _ in range(SLOW_PIECES if "slow" in said else 0):
+                await asyncio.sleep(SLOW_SECONDS / SLOW_PIECES)
+                writer.write(FIRST)
             writer.write(REST + END)
             await writer.drain()
             break

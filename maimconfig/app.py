@@ -30,6 +30,6 @@ def create_app(plane: Plane, runtime: Runtime | None = None) -> Flask:
     init_error_handlers(app)
     api = init_openapi(app, plane)
     for mount in mounts_of(plane):
-        api.register_blueprint(mount.blueprint())
+        (api if mount.is_api else app).register_blueprint(mount.blueprint())
     init_access(app, plane, runtime.settings.internal_token)
     return app

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Literal
 
-from flask_smorest import Blueprint
+from flask import Blueprint
 
 Plane = Literal["internal", "public"]
 
@@ -47,11 +47,13 @@ class Mount:
         module: where the blueprint is, as `package.module:name`.
         access: by plane, for every operation that `operations` doesn't name.
         operations: by view, where it differs; the same on every plane.
+        is_api: False for pages, which the plane's OpenAPI document doesn't tell of.
     """
 
     module: str
     access: Mapping[Plane, Access]
     operations: Mapping[str, Access] = field(default_factory=dict)
+    is_api: bool = True
 
     def blueprint(self) -> Blueprint:
         """The blueprint itself."""
@@ -97,6 +99,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.tenants.user_routes:blp", _LOGIN),
     Mount("maimconfig.plugins.user_routes:blp", {"public": LOGIN}),
     Mount("maimconfig.system.user_routes:blp", _LOGIN),
+    Mount("maimconfig.widget.routes:blp", {"public": OPEN}, is_api=False),
     Mount(
         "maimconfig.users.admin_routes:blp",
         _LOGIN,

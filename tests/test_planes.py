@@ -153,11 +153,13 @@ def test_what_is_public(apps: dict[str, Flask]) -> None:
         "/api/v1/admin/permissions",
         "/api/v1/admin/analytics/dashboard",
         "/api/v1/admin/analytics/users",
+        "/widget/widget.js",
+        "/widget/demo",
     }
 
 
 def test_open_operations() -> None:
-    """Without a login the public plane shows nothing but health, and lets people in."""
+    """Without a login the public plane shows health and the widget, and lets people in."""
     open_ones = {
         view
         for mount in mounts_of("public")
@@ -168,7 +170,7 @@ def test_open_operations() -> None:
     whole = {
         mount.blueprint().name for mount in mounts_of("public") if mount.access["public"] == OPEN
     }
-    assert whole == {"service"}
+    assert whole == {"service", "widget"}
 
 
 def test_keys_are_asked_for(apps: dict[str, Flask]) -> None:

@@ -115,6 +115,7 @@ def test_rate_limit(api: Api, cost: Callable[..., list[str]]) -> None:
     [
         ("POST", "/api/v2/auth/parse-api-key", {"api_key": "mmc_tenant_1_agent_1_0_v1"}),
         ("GET", "/api/v2/system/models", None),
+        ("GET", "/api/v2/system/providers", None),
         ("GET", "/api/v2/system/bot-defaults", None),
         ("GET", "/health/live", None),
         ("GET", "/info", None),

@@ -24,7 +24,8 @@ PAGE_POLICY = (
 )
 
 _HTML = ("Content-Type", "text/html; charset=utf-8")
-_READABLE = ("Cross-Origin-Resource-Policy", "cross-origin")
+# For what pages of any origin may load.
+READABLE_BY_ALL = ("Cross-Origin-Resource-Policy", "cross-origin")
 
 _ALLOWED = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
@@ -59,7 +60,7 @@ def init_browser_headers(app: Flask, origins: Collection[str]) -> None:
 def _secured(app: WSGIApplication) -> WSGIApplication:
     """Add the headers below Flask, where that costs a tenth.
 
-    What an answer to a listed origin has already is left out: that it may be read.
+    What an answer says for itself is left: that it may be read elsewhere, a policy of its own.
     """
     for_api = [*HEADERS.items()]
     for_pages = [*(HEADERS | {"Content-Security-Policy": PAGE_POLICY}).items()]
@@ -67,8 +68,8 @@ def _secured(app: WSGIApplication) -> WSGIApplication:
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             added = for_pages if _HTML in headers else for_api
-            if _READABLE in headers:
-                added = [header for header in added if header[0] != _READABLE[0]]
+            own = {name for name, _ in headers}
+            added = [header for header in added if header[0] not in own]
             return start_response(status, [*headers, *added], *error)
 
         return app(environ, start)
@@ -81,7 +82,7 @@ def _allow(response: Response, origins: Collection[str]) -> None:
     if origin not in origins:
         return
     response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers[_READABLE[0]] = _READABLE[1]
+    response.headers.update([READABLE_BY_ALL])
     response.headers["Access-Control-Expose-Headers"] = _EXPOSED
     if request.method == "OPTIONS":
         response.headers.update(_ALLOWED)

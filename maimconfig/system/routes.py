@@ -29,3 +29,10 @@ def list_models() -> dict[str, Any]:
 def get_bot_defaults() -> dict[str, Any]:
     """Get the lowest layer of every agent's configuration"""
     return runtime().bot_defaults
+
+
+@blp.get("/providers", unit="none")
+@blp.response(200, schemas.ProviderStates)
+def list_provider_states() -> dict[str, Any]:
+    """List the providers that this process asked lately, and which of them it leaves out"""
+    return {"providers": runtime().providers.endpoints()}

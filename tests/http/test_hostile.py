@@ -220,6 +220,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         lambda world: {**world.of("tenant_id", "agent_id"), "user_id": "u"},
     ),
     ("get", "/api/v2/system/models"): Operation(),
+    ("get", "/api/v2/system/providers"): Operation(),
     ("get", "/api/v2/system/bot-defaults"): Operation(),
     ("post", "/api/v1/auth/register"): Operation(_new_user()),
     ("post", "/api/v1/auth/login"): Operation(

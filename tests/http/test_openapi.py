@@ -123,7 +123,7 @@ def test_errors(spec: dict[str, Any]) -> None:
                     assert code in operation["responses"][status]["description"]
 
 
-ASK_NO_DATABASE = ("/parse-api-key", "/models", "/bot-defaults", "/admin/permissions")
+ASK_NO_DATABASE = ("/parse-api-key", "/models", "/bot-defaults", "/providers", "/admin/permissions")
 
 
 def test_usual_errors(spec: dict[str, Any]) -> None:

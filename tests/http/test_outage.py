@@ -24,6 +24,7 @@ AWAY = "mysql+pymysql://root@127.0.0.1:1/none"
 # They ask no database: they tell what the process knows by itself, or take a text apart.
 ALONE = {
     "/", "/health", "/health/live", "/health/ready", "/info", "/api/v2/system/models",
+    "/api/v2/system/providers",
     "/api/v2/system/bot-defaults", "/api/v2/auth/parse-api-key",
 }  # fmt: skip
 

@@ -101,6 +101,10 @@ class LiveService:
             self.kill()
             raise
 
+    def change_env(self, env: Mapping[str, str]) -> None:
+        """Set variables for the next start."""
+        self._env.update(env)
+
     def stop(self) -> int:
         """Tell it to end (SIGTERM).
 

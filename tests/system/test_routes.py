@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from maimconfig import clock
 from maimconfig.agents import config_fields
 from maimconfig.setting_types import OperatorProvider, database_url
 from tests import factories
 from tests.api import Api
+from tests.servers import faulty_provider as faulty
+from tests.servers.faulty_provider import FaultyProvider
 
 MODELS = "/api/v2/system/models"
+PROVIDERS = "/api/v2/system/providers"
 DEFAULTS = "/api/v2/system/bot-defaults"
 TOML = """
 [[api_providers]]
@@ -109,3 +113,20 @@ def test_without_a_database(api_with: Callable[..., Api]) -> None:
     api = api_with(database_url=database_url("mysql://nobody@127.0.0.1:1/none"))
     assert api.data(api.get(MODELS))["providers"]
     assert api.data(api.get(DEFAULTS))["config_overrides"]
+
+
+def test_provider_states(api_with: Callable[..., Api]) -> None:
+    """A provider that keeps failing is seen to be left out, and until when."""
+    with FaultyProvider() as provider:
+        provider.default = faulty.status(500)
+        account = OperatorProvider(api_key="sk-s3cret", base_url=provider.base_url)
+        api = api_with(openai=account)
+        assert api.data(api.get(PROVIDERS)) == {"providers": []}
+        agent = factories.agent(api)
+        asked = {"tenant_id": agent["tenant_id"], "agent_id": agent["id"], "message": "x"}
+        for _ in range(5):
+            api.error(api.post("/api/v2/chat", asked), 502, "CHAT_003")
+        (state,) = api.data(api.get(PROVIDERS))["providers"]
+    assert (state["scope"], state["name"], state["state"]) == ("system", "openai", "open")
+    assert state["recent_failures"] >= 5
+    assert state["open_until"] > clock.wire(clock.now())
