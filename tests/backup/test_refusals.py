@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import gzip
-import os
+import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
+from sqlalchemy import make_url
 
+from maimconfig.backup import restoring, service
+from maimconfig.backup.container import BackupError
+from maimconfig.db import migrations
+from maimconfig.db.session import Database
+from maimconfig.security.vault import Vault
 from tests.cli.command import fails, succeeds
+
+SECRET = "ChhqW6ZO3-one-secret-for-a-backup-8f2Yt"
 
 
 @pytest.fixture
-def file(instance_folder: Path, tmp_path: Path) -> Path:
-    """A backup of a SQLite database with nothing but the built-in templates."""
-    succeeds("db", "upgrade", instance=instance_folder)
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A SQLite database with nothing but the built-in templates."""
+    url = make_url(f"sqlite:///{tmp_path / 'maimconfig.db'}")
+    opened = Database(url, pool_size=2, synchronous="NORMAL")
+    migrations.upgrade(opened)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def file(database: Database, tmp_path: Path) -> Path:
+    """A backup of it."""
     path = tmp_path / "backup.gz"
-    succeeds("backup", str(path), instance=instance_folder)
+    service.create(database, path, lambda *_: None)
     return path
 
 
+def refusal(file: Path, database: Database) -> str:
+    """Why a backup isn't restored, by force or not."""
+    with pytest.raises(BackupError) as refused:
+        restoring.prepare(file, database, Vault([SECRET]), force=True)
+    return str(refused.value)
+
+
 @pytest.mark.parametrize("damage", ["a bit", "cut", "a value", "no backup"])
-def test_damaged(file: Path, damage: str, instance_folder: Path) -> None:
-    """A backup that lost a bit, its end or a value is refused, and the database stays as it is."""
+def test_damaged(file: Path, database: Database, damage: str) -> None:
+    """A backup that lost a bit, its end or a value is refused."""
     whole = file.read_bytes()
     if damage == "a bit":
         middle = len(whole) // 2
@@ -32,25 +57,29 @@ def test_damaged(file: Path, damage: str, instance_folder: Path) -> None:
     elif damage == "cut":
         file.write_bytes(whole[:-40])
     elif damage == "a value":
-        file.write_bytes(gzip.compress(gzip.decompress(whole).replace(b"true", b"null", 1)))
+        changed = gzip.decompress(whole).replace(b"true", b"null", 1)
+        file.write_bytes(gzip.compress(changed))
     else:
         file.write_text("tenants:\n")
-    before = (instance_folder / "maimconfig.db").read_bytes()
-    sentence = fails("restore", str(file), "--force", instance=instance_folder)
-    assert "damaged" in sentence
-    assert (instance_folder / "maimconfig.db").read_bytes() == before
+    assert "damaged" in refusal(file, database)
 
 
 @pytest.mark.parametrize(("field", "value"), [("maimconfig_backup", 2), ("schema", "9999")])
-def test_newer(file: Path, field: str, value: object, instance_folder: Path) -> None:
+def test_newer(file: Path, database: Database, field: str, value: object) -> None:
     """A backup of a newer format or schema is refused, with what to do."""
-    rewrite_header(file, **{field: value})
-    assert "newer" in fails("restore", str(file), "--force", instance=instance_folder)
+    first, *rest = gzip.decompress(file.read_bytes()).splitlines(keepends=True)[:-1]
+    body = orjson.dumps({**orjson.loads(first), field: value}) + b"\n" + b"".join(rest)
+    end = orjson.dumps({"sha256": hashlib.sha256(body).hexdigest()}) + b"\n"
+    file.write_bytes(gzip.compress(body + end))
+    assert "newer" in refusal(file, database)
 
 
-def test_other_secret(file: Path, tmp_path: Path) -> None:
+def test_other_secret(instance_folder: Path, tmp_path: Path) -> None:
     """Without the secret.key of the instance that was backed up nothing is restored, and none is
     made that couldn't fit; with it all is well."""
+    succeeds("db", "upgrade", instance=instance_folder)
+    file = tmp_path / "backup.gz"
+    succeeds("backup", str(file), instance=instance_folder)
     other = tmp_path / "other"
     other.mkdir()
     assert "secret.key" in fails("restore", str(file), instance=other)
@@ -67,24 +96,21 @@ def test_other_secret(file: Path, tmp_path: Path) -> None:
 def test_nothing_to_back_up(instance_folder: Path, tmp_path: Path) -> None:
     """Where there is no database there is no backup, and no database afterwards."""
     assert "no SQLite file" in fails("backup", str(tmp_path / "x"), instance=instance_folder)
-    assert not (tmp_path / "x").exists()
+    assert list(tmp_path.iterdir()) == [instance_folder]
 
 
-def test_no_place(file: Path, instance_folder: Path, tmp_path: Path) -> None:
+def test_no_place(file: Path, database: Database, tmp_path: Path) -> None:
     """A folder that isn't there is told in a sentence, and a backup that can't be finished leaves
     the one before it, and nothing beside it."""
-    assert "can't be written" in fails(
-        "backup", str(tmp_path / "none" / "x.gz"), instance=instance_folder
-    )
+    with pytest.raises(BackupError, match="can't be written"):
+        service.create(database, tmp_path / "none" / "x.gz", lambda *_: None)
     before = file.read_bytes()
-    (instance_folder / "maimconfig.db").write_bytes(os.urandom(8192))
-    fails("backup", str(file), instance=instance_folder)
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        service.create(database, file, stop)
     assert file.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.gz", "instance"]
-
-
-def rewrite_header(file: Path, **changed: object) -> None:
-    """Change what a backup says of itself."""
-    first, rest = gzip.decompress(file.read_bytes()).split(b"\n", 1)
-    header = {**orjson.loads(first), **changed}
-    file.write_bytes(gzip.compress(orjson.dumps(header) + b"\n" + rest))
+    names = {path.name.partition("-")[0] for path in tmp_path.iterdir()}
+    assert names - {"maimconfig.db", "maimconfig.db.lock"} == {"backup.gz"}

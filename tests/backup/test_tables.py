@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Boolean, Column, Integer, String, Table, make_url, select
 
-from maimconfig.backup import restoring, service
+from maimconfig.backup import container, restoring, service
 from maimconfig.db import lifecycle, migrations
 from maimconfig.db.all_models import metadata
 from maimconfig.db.lifecycle import StartError
@@ -75,6 +75,31 @@ def test_interrupted(filled: Database, tmp_path: Path, mysql_server_url: str) ->
     assert migrations.matches(filled)
     assert len(rows_of(filled, metadata.tables["tenants"])) == 1
     filled.dispose()
+
+
+def test_older_schema(database_url: str, tmp_path: Path) -> None:
+    """A backup of an older schema is restored at that one, and upgraded."""
+    file = tmp_path / "old.gz"
+    header = container.Header(
+        schema="0001", secret_id=None, rows={"tenants": 1}, made_at="2026-01-01T00:00:00Z",
+        version="0.0.1", database="sqlite",
+    )  # fmt: skip
+    row = {
+        "id": "tenant_old", "tenant_name": "old", "folded_name": "old", "tenant_type": "personal",
+        "tenant_config": "{}", "permission_groups": "{}", "status": "active", "agent_count": 0,
+        "api_key_count": 0, "revision": 1, "created_at": "2026-01-01T00:00:00.000001",
+        "updated_at": "2026-01-01T00:00:00",
+    }  # fmt: skip
+    with container.written(file) as writer:
+        writer.header(header)
+        writer.table("tenants", list(row))
+        writer.row(list(row.values()))
+    database = Database(make_url(database_url), pool_size=2, synchronous="NORMAL")
+    restoring.prepare(file, database, Vault([SECRET]), force=False).run(lambda *_: None)
+    assert migrations.differences(database) == []
+    [tenant] = rows_of(database, metadata.tables["tenants"])
+    assert (tenant.id, tenant.created_at.microsecond) == ("tenant_old", 1)
+    database.dispose()
 
 
 def rows_of(database: Database, table: Table) -> list[Any]:

@@ -96,12 +96,12 @@ def said(outcomes: list[legacy.Outcome]) -> str:
 
 def key_is_good(api: Api) -> None:
     """A key validates as before, and one that was disabled doesn't."""
+    key = api.data(api.get("/api/v2/api-keys/key_one"))
+    assert (key["created_at"], key["usage_count"]) == ("2024-05-06T07:08:09Z", 7)
     verdict = api.data(api.post(VALIDATE, {"api_key": older.api_key("one", "one")}))
     assert verdict["valid"] is True
     assert (verdict["api_key_id"], verdict["permissions"]) == ("key_one", ["chat"])
     api.error(api.post(VALIDATE, {"api_key": older.api_key("one", "one", "v2")}), 401, "AUTH_004")
-    key = api.data(api.get("/api/v2/api-keys/key_one"))
-    assert (key["created_at"], key["usage_count"]) == ("2024-05-06T07:08:09Z", 7)
     alive = api.data(api.get("/api/v2/agent-activity", query_string={"tenant_id": "tenant_one"}))
     assert [beat["agent_id"] for beat in alive["items"]] == ["agent_one"]
 

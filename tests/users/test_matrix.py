@@ -44,8 +44,7 @@ def operations(app: Flask, plane: Plane) -> Iterator[Operation]:
     for rule in app.url_map.iter_rules():
         blueprint, _, view = rule.endpoint.rpartition(".")
         # Pages are no operations of the API.
-        if blueprint in mounts and mounts[blueprint].is_api:
-            assert isinstance(mounts[blueprint].blueprint(), Blueprint)
+        if blueprint in mounts and isinstance(mounts[blueprint].blueprint(), Blueprint):
             access = mounts[blueprint].access_of(view, plane)
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 if access.kind == "login":
