@@ -73,17 +73,18 @@ class Asked:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def by_key(runtime: Runtime, api_key: str, *, address: str | None) -> Caller:
-    """Whom an API key lets ask; it counts as used, against its rate limit too.
+def by_key(runtime: Runtime, api_key: str, *, address: str | None, count: bool = True) -> Caller:
+    """Whom an API key lets ask.
 
     Args:
         address: of whoever uses the key; None when that doesn't matter.
+        count: whether it counts as used, against its rate limit too.
 
     Raises:
         AppError: the key is refused, see key_checks.refusals.
         DatabaseUnavailable: the database can't be reached.
     """
-    found = key_checks.check(runtime, api_key, address=address, count=True, required=PERMISSION)
+    found = key_checks.check(runtime, api_key, address=address, count=count, required=PERMISSION)
     row = good(found)
     headers = found.rate.headers if found.rate is not None else {}
     return Caller(row.tenant_id, row.agent_id, row.id, headers)

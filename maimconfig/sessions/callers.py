@@ -97,11 +97,14 @@ _NONCE_BY_ID: LookUp[_Nonce] = LookUp(
 )
 
 
-def principal_of(runtime: Runtime, token: str, *, address: str | None) -> Principal:
+def principal_of(
+    runtime: Runtime, token: str, *, address: str | None, count: bool = True
+) -> Principal:
     """Who shows this token: `mms_…` of a session, `mmc_…` of an agent, else an access token.
 
     Args:
         address: of who shows it.
+        count: whether a key counts as used; not when the same caller is only looked at again.
 
     Raises:
         TokenInvalid: it isn't good.
@@ -112,7 +115,7 @@ def principal_of(runtime: Runtime, token: str, *, address: str | None) -> Princi
     if token.startswith(tokens.CHAT_PREFIX):
         return _of_session(runtime, token)
     if token.startswith(KEY_PREFIX):
-        caller = chat.by_key(runtime, token, address=address)
+        caller = chat.by_key(runtime, token, address=address, count=count)
         return Principal("key", caller.tenant_id, caller.agent_id, api_key_id=caller.api_key_id)
     login = authenticate(runtime, token)
     return Principal("login", user_id=login.user_id, role=login.role)
