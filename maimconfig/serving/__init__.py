@@ -8,5 +8,6 @@ from __future__ import annotations
 from maimconfig.serving.errors import ServeError
 from maimconfig.serving.service import Planes, run
 from maimconfig.serving.sockets import Bind
+from maimconfig.serving.worker import SelfServing
 
-__all__ = ["Bind", "Planes", "ServeError", "run"]
+__all__ = ["Bind", "Planes", "SelfServing", "ServeError", "run"]

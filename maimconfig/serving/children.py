@@ -16,6 +16,7 @@ from typing import NoReturn
 logger = logging.getLogger(__name__)
 
 HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)  # by the parent
+REPLACED = signal.SIGUSR1  # tells a worker to drain because another has taken its place
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 Body = Callable[[Callable[[], None]], int]
@@ -62,12 +63,16 @@ class Child:
             self.kill_at = math.inf
         return self.ready
 
-    def leave(self, patience: float) -> None:
-        """Tell it to drain and end, and kill it if that takes longer than this many seconds."""
+    def leave(self, patience: float, *, replaced: bool = False) -> None:
+        """Tell it to drain and end, and kill it if that takes longer than this many seconds.
+
+        Args:
+            replaced: whether another has taken its place, which its clients are told.
+        """
         if not self.leaving:
             self.leaving = True
             self.kill_at = time.monotonic() + patience
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, REPLACED if replaced else signal.SIGTERM)
 
     def kill_if_overdue(self) -> None:
         """Kill it when its time is over."""

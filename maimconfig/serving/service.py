@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from maimconfig.serving.affinity import bind_to_cpu
+from maimconfig.serving.children import REPLACED
 from maimconfig.serving.errors import ServeError
 from maimconfig.serving.notify import notify
 from maimconfig.serving.sockets import (
@@ -22,7 +23,7 @@ from maimconfig.serving.sockets import (
 )
 from maimconfig.serving.stopping import StopRequest
 from maimconfig.serving.supervisor import Patience, Supervisor
-from maimconfig.serving.worker import Worker
+from maimconfig.serving.worker import SelfServing, Worker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+RESTARTS = (signal.SIGHUP, REPLACED)  # after which another process answers
 BEYOND_DRAIN = 5.0  # s that a worker may take for closing, after its drain, before it's killed
 
 
@@ -40,6 +42,7 @@ class Planes:
 
     Attributes:
         apps: WSGI application by plane.
+        self_serving: planes that serve themselves, by name.
         on_drain: called when draining begins; must be quick.
         close: called after the drain, and when serving fails: write what is in memory, close.
     """
@@ -47,6 +50,7 @@ class Planes:
     apps: Mapping[str, WSGIApplication]
     on_drain: Callable[[], None]
     close: Callable[[], None]
+    self_serving: Mapping[str, SelfServing] = field(default_factory=dict)
 
 
 def run(
@@ -134,7 +138,7 @@ class _Service:
         ).run()
 
     def _as_child(self, slot: int, ready: Callable[[], None]) -> int:
-        with StopRequest(signal.SIGTERM) as stop:
+        with StopRequest(signal.SIGTERM, REPLACED) as stop:
             return self._serve(slot, stop, on_ready=ready, on_drain=lambda: None)
 
     def _serve(
@@ -150,7 +154,7 @@ class _Service:
         planes = _starting(self.make_apps)
         try:
             worker = self._worker(planes, on_drain)
-            stop.tell(worker.stop)
+            stop.tell(lambda number: worker.stop(restart=number in RESTARTS))
             on_ready()
             worker.serve()
         finally:
@@ -162,10 +166,12 @@ class _Service:
             on_drain()
             planes.on_drain()
 
-        if absent := self.listeners.keys() - planes.apps.keys():
+        served = planes.apps.keys() | planes.self_serving.keys()
+        if absent := self.listeners.keys() - served:
             raise ServeError(f"there is no app for the plane {', '.join(sorted(absent))}")
         return Worker(
             planes.apps,
+            planes.self_serving,
             self.listeners,
             threads=self.threads,
             drain_seconds=self.drain_seconds,

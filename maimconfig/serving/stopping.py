@@ -17,8 +17,8 @@ class StopRequest:
     def __init__(self, *signals: signal.Signals) -> None:
         """Listen for these signals; one that is ignored (nohup) stays so."""
         self._signals = signals
-        self._wake: Callable[[], None] | None = None
-        self._made = False
+        self._wake: Callable[[signal.Signals], None] | None = None
+        self._made: signal.Signals | None = None
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> StopRequest:
@@ -38,14 +38,14 @@ class StopRequest:
         for number, before in self._before.items():
             signal.signal(number, before)
 
-    def tell(self, wake: Callable[[], None]) -> None:
-        """Call this on a signal, and now if there was one already."""
+    def tell(self, wake: Callable[[signal.Signals], None]) -> None:
+        """Call this with each signal, and now if there was one already."""
         self._wake = wake
-        if self._made:
-            wake()
+        if self._made is not None:
+            wake(self._made)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        self._made = True
+        self._made = signal.Signals(number)
         if self._wake is None:
             raise KeyboardInterrupt
-        self._wake()
+        self._wake(self._made)

@@ -133,7 +133,7 @@ class Supervisor:
         """A worker answers now: the service as a whole may, or its predecessor may leave."""
         for other in self._children:
             if other.slot == newcomer.slot and other is not newcomer:
-                other.leave(self._patience.drain)
+                other.leave(self._patience.drain, replaced=True)
         if not (self._serving or self._stopping):
             self._serving = True
             self._due = dict.fromkeys(range(1, self._workers), 0.0)

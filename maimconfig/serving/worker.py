@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from waitress import wasyncore
 from waitress.trigger import trigger
@@ -28,6 +28,31 @@ IDLE = 1.0  # s: a keep-alive connection is closed when silent for this long
 TURN = 0.05  # s: the drain looks this often whether it's done
 
 
+class SelfServing(Protocol):
+    """A plane that is no WSGI app: it serves a listener by itself, on threads of its own."""
+
+    def start(self, listener: socket.socket, connections: int) -> None:
+        """Serve.
+
+        Args:
+            listener: an open one, which is the plane's from here on.
+            connections: the most that may be open at once.
+        """
+
+    def drain(self, restart: bool) -> None:
+        """Begin to end what is under way, and return at once.
+
+        Args:
+            restart: whether another process takes over.
+        """
+
+    def is_busy(self) -> bool:
+        """Whether something is still under way."""
+
+    def end(self) -> None:
+        """Cut what is still open, and end the threads."""
+
+
 class Worker:
     """Serves planes from one loop until told to stop, and then drains them.
 
@@ -40,6 +65,7 @@ class Worker:
     def __init__(
         self,
         apps: Mapping[str, WSGIApplication],
+        self_serving: Mapping[str, SelfServing],
         listeners: Mapping[str, socket.socket],
         *,
         threads: int,
@@ -50,6 +76,7 @@ class Worker:
 
         Args:
             apps: WSGI applications by plane; those without a listener are left out.
+            self_serving: planes that serve themselves; likewise.
             listeners: open sockets by plane. They are the worker's from here on.
             threads: of each plane.
             drain_seconds: how long a drain may take; what is still open then is cut.
@@ -60,8 +87,10 @@ class Worker:
         self._sockets: dict[int, Any] = {}
         self._wake = trigger(self._sockets)
         self._stopping = False
+        self._restart = False
         self._drain_seconds = drain_seconds
         self._on_drain = on_drain
+        self._self_serving: list[SelfServing] = []
         room = (raise_file_limit() - FILES_ELSEWHERE) // max(1, len(listeners))
         self._planes = [
             PlaneServer(
@@ -73,11 +102,21 @@ class Worker:
                 connections=max(16, min(CONNECTIONS, room)),
             )
             for name, listener in listeners.items()
+            if name in apps
         ]
+        for name, listener in listeners.items():
+            if name in self_serving:
+                self_serving[name].start(listener, room)
+                self._self_serving.append(self_serving[name])
 
-    def stop(self) -> None:
-        """Ask for the drain; may be called from a signal handler or another thread, and twice."""
+    def stop(self, *, restart: bool = False) -> None:
+        """Ask for the drain; may be called from a signal handler or another thread, and twice.
+
+        Args:
+            restart: whether another process takes over.
+        """
         if not self._stopping:
+            self._restart = restart
             self._stopping = True
             # A byte into a pipe of the loop's own, so the pipe is never full and this never waits.
             self._wake.pull_trigger()
@@ -107,15 +146,25 @@ class Worker:
         started = time.time()
         for plane in self._planes:
             plane.draining = True
+        for other in self._self_serving:
+            other.drain(self._restart)
         self._call_on_drain()
         settled = time.monotonic() + SETTLE
         while time.monotonic() < settled:
             self._turn(TURN)
         for plane in self._planes:
             plane.stop_accepting()
-        while any(plane.is_busy() for plane in self._planes) and time.monotonic() < limit:
+        while self._is_busy() and time.monotonic() < limit:
             self._turn(TURN)
             self._close_idle(started)
+
+    def _is_busy(self) -> bool:
+        return self._count_busy() > 0
+
+    def _count_busy(self) -> int:
+        return sum(plane.is_busy() for plane in self._planes) + sum(
+            other.is_busy() for other in self._self_serving
+        )
 
     def _call_on_drain(self) -> None:
         try:
@@ -132,7 +181,9 @@ class Worker:
 
     def _end(self) -> bool:
         self._stopping = True  # also after an error: there's nothing left to wake
-        cut = sum(plane.is_busy() for plane in self._planes)
+        cut = self._count_busy()
+        for other in self._self_serving:
+            other.end()
         if cut:
             logger.warning("pid %d: %d planes were cut while busy", os.getpid(), cut)
         ended = [plane.end() for plane in self._planes]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from maimconfig.serving import ServeError, supervisor
-from maimconfig.serving.children import Body, Child, fork
+from maimconfig.serving.children import REPLACED, Body, Child, fork
 
 options: dict[str, Any] = json.loads(sys.argv[1])
 forks: list[int] = []
@@ -31,7 +31,8 @@ def live(slot: int, ready: Callable[[], None]) -> int:
     """A worker's life, of the kind that the test asked for."""
     number, mode = births(), options["mode"]
     bad = mode == "ends badly" or (mode == "old ones end badly" and number <= 2)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(7 if bad else 0))
+    for number_of_signal in (signal.SIGTERM, REPLACED):
+        signal.signal(number_of_signal, lambda *_: os._exit(7 if bad else 0))
     if mode == "newcomers fail" and number > 2:
         return 1
     if mode == "newcomers hang" and number > 2:

@@ -26,22 +26,22 @@ def test_before_serving() -> None:
 
 
 def test_while_serving() -> None:
-    """While something is served a signal only wakes the loop."""
-    woken: list[bool] = []
+    """While something is served a signal only wakes the loop, and says which it was."""
+    woken: list[signal.Signals] = []
     with StopRequest(USR1) as stop:
-        stop.tell(lambda: woken.append(True))
+        stop.tell(woken.append)
         signal.raise_signal(USR1)
-    assert woken == [True]
+    assert woken == [USR1]
 
 
 def test_swallowed_interrupt() -> None:
     """An interrupt that somebody caught isn't forgotten: the loop is woken when it begins."""
-    woken: list[bool] = []
+    woken: list[signal.Signals] = []
     with StopRequest(USR1) as stop:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(USR1)
-        stop.tell(lambda: woken.append(True))
-    assert woken == [True]
+        stop.tell(woken.append)
+    assert woken == [USR1]
 
 
 def test_ignored_signal() -> None:
