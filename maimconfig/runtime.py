@@ -14,7 +14,7 @@ from maimconfig.db import lifecycle
 from maimconfig.db.session import SYSTEM, Actor, Database, Session
 from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.providers.service import Providers
-from maimconfig.realtime.bus import MemoryBus
+from maimconfig.realtime.bus import open_bus
 from maimconfig.security.vault import SecretUnknown, Vault
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import Catalogue, load_bot_defaults, load_models
@@ -49,6 +49,7 @@ class Runtime:
         catalogue: the system's AI providers and models.
         bot_defaults: the lowest layer of every agent's configuration.
         key_usage: counts of key checks that are not yet written.
+        realtime_address: where this process's own gateway listens, as host:port.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
@@ -63,6 +64,7 @@ class Runtime:
     catalogue: Catalogue
     bot_defaults: dict[str, Any]
     key_usage: KeyUsage = field(default_factory=KeyUsage)
+    realtime_address: str | None = None
     draining: bool = False
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class Runtime:
         self.providers = Providers(self.settings.provider_allow)
         self._slots: dict[str, Slots] = {}
         self.unsettled = Unsettled()
-        self.bus = MemoryBus()
+        self.bus = open_bus(self.settings.redis_url)
         self.answering = Answering(self)
 
     @classmethod

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -26,6 +27,8 @@ _DRIVERS = {
 _MYSQL_DRIVERS = ("", "+pymysql", "+aiomysql", "+asyncmy", "+mysqldb", "+mysqlconnector")
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?\Z")
+
+_WEBSOCKET = re.compile(r"wss?://[A-Za-z0-9.\-\[\]:]+(/[!-~]*)?\Z")
 
 # Values that documents and examples print; whoever copies one has no secret.
 _WELL_KNOWN = ("your-secret-key", "change-me", "changeme", "secret-key-here", "example")
@@ -138,6 +141,27 @@ def origins(raw: Any) -> tuple[str, ...]:
         if not _ORIGIN.match(origin):
             raise ValueError(f"{origin[:100]!r} is no origin such as https://chat.example.com")
     return found
+
+
+def redis_url(raw: Any) -> str | None:
+    """The URL of a Redis; empty is none."""
+    text = str(raw).strip()
+    # The text may hold a password, so it is not repeated.
+    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    try:
+        urlsplit(text).port  # noqa: B018  # it is read from the text, and may be no port
+    except ValueError:
+        raise ValueError("it has no good host and port") from None
+    return text or None
+
+
+def websocket_url(raw: Any) -> str | None:
+    """The URL of a WebSocket; empty is none."""
+    text = str(raw).strip()
+    if text and not _WEBSOCKET.match(text):
+        raise ValueError(f"{text[:100]!r} is no URL such as wss://chat.example.com/ws")
+    return text or None
 
 
 def words(raw: Any) -> tuple[str, ...]:

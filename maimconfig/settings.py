@@ -257,8 +257,38 @@ class Settings:
     cors_origins: tuple[str, ...] = setting(
         (),
         types.origins,
-        "Origins, separated by commas, whose pages may call the public plane.",
+        "Origins, separated by commas, whose pages may call the public plane and "
+        "open WebSocket connections.",
         shown_default="none",
+    )
+    redis_url: str | None = setting(
+        None,
+        types.redis_url,
+        "URL of the Redis by which processes wake one another (redis://, rediss:// or unix://); "
+        "without it what one process stores reaches those at another's gateway within 2 s. Needs "
+        "`pip install 'maimconfig[redis]'`.",
+        secret=True,
+    )
+    realtime_url: str | None = setting(
+        None,
+        types.websocket_url,
+        "URL of the gateway that clients are told, such as wss://chat.example.com/ws behind a "
+        "proxy.",
+        shown_default="from the gateway's address",
+    )
+    realtime_message_length: int = setting(
+        4000, types.integer(1, 100_000), "Characters that a message of a live chat may have."
+    )
+    realtime_messages_per_minute: int = setting(
+        60,
+        types.integer(1, 1_000_000),
+        "Messages that each user may send in a session in a minute, over one gateway.",
+    )
+    realtime_connections_per_address: int = setting(
+        10,
+        types.integer(1, 1_000_000),
+        "WebSocket connections that an address may have at one gateway. Behind a proxy set "
+        "MAIMCONFIG_TRUSTED_PROXIES, or all clients share the proxy's.",
     )
     admin_email: str | None = setting(
         None, types.email, "E-mail address of the first administrator, made at the first start."

@@ -5,29 +5,35 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 
 from maimconfig import logs
 from maimconfig.db.lifecycle import StartError
-from maimconfig.planes import PLANES, Plane
-from maimconfig.serving import Bind, Planes, ServeError, run
+from maimconfig.planes import PLANES
+from maimconfig.serving import Bind, Planes, SelfServing, ServeError, run
 from maimconfig.setting_types import is_loopback
 from maimconfig.settings import Settings, SettingsError, load_settings
 from maimconfig.system.catalogue import CatalogueError
 
+if TYPE_CHECKING:
+    from maimconfig.runtime import Runtime
+
 log = structlog.get_logger(__name__)
+
+
+SERVED = (*PLANES, "realtime")
 
 
 @click.command()
 @click.option(
     "--plane",
     "planes",
-    type=click.Choice(PLANES),
+    type=click.Choice(SERVED),
     multiple=True,
     help="Serve only this plane; may be given more than once.",
 )
@@ -37,48 +43,48 @@ log = structlog.get_logger(__name__)
     is_flag=True,
     help="Upgrade a MySQL database at start; the embedded SQLite file always is.",
 )
-def serve(planes: tuple[Plane, ...], workers: int | None, auto_migrate: bool) -> None:
+def serve(planes: tuple[str, ...], workers: int | None, auto_migrate: bool) -> None:
     """Serve all planes, or some, until SIGTERM."""
     settings = load_settings()
     if workers is not None:
         settings = replace(settings, workers=workers)
     logs.configure(settings)
-    binds = binds_of(settings, planes or PLANES)
+    binds = binds_of(settings, planes or SERVED)
     _warn_of_exposure(settings)
     _prepare_aside(settings, auto_migrate)
     sys.exit(
         run(
-            lambda: open_planes(
-                settings, tuple(cast(Plane, plane) for plane in binds), auto_migrate
-            ),
+            lambda: open_planes(settings, tuple(binds), auto_migrate),
             binds,
             workers=settings.workers,
             threads=settings.threads + settings.chat_replies,
             affinity=settings.cpu_affinity,
             announce=_announce,
             drain_seconds=settings.drain_seconds,
-            warm=_import_all,
+            warm=lambda: _import_all(binds),
         )
     )
 
 
-def binds_of(settings: Settings, planes: tuple[Plane, ...]) -> dict[str, Bind]:
+def binds_of(settings: Settings, planes: tuple[str, ...]) -> dict[str, Bind]:
     """Where the wanted planes listen; one that is switched off is left out.
 
     Raises:
         SettingsError: nothing is left to serve.
     """
-    addresses = {"internal": settings.internal_bind, "public": settings.public_bind}
-    binds: dict[str, Bind] = {
-        plane: bind for plane in planes if (bind := addresses[plane]) is not None
+    addresses = {
+        "internal": settings.internal_bind,
+        "public": settings.public_bind,
+        "realtime": settings.realtime_bind,
     }
+    binds = {plane: bind for plane in planes if (bind := addresses[plane]) is not None}
     if not binds:
         raise SettingsError("Every plane is switched off, so there is nothing to serve.")
     return binds
 
 
-def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: bool) -> Planes:
-    """The apps of one process, over one runtime."""
+def open_planes(settings: Settings, planes: tuple[str, ...], auto_migrate: bool) -> Planes:
+    """The planes of one process, over one runtime."""
     from maimconfig.app import create_app
     from maimconfig.runtime import Runtime
     from maimconfig.users.bootstrap import make_first_admin
@@ -89,14 +95,21 @@ def open_planes(settings: Settings, planes: tuple[Plane, ...], auto_migrate: boo
     except (StartError, CatalogueError) as error:
         raise ServeError(str(error)) from error
 
-    if "public" in planes:
+    if "public" in planes or "realtime" in planes:
         # What a process that died owed is made by this one, before anybody asks it anything.
         runtime.start()
     return Planes(
-        apps={plane: create_app(plane, runtime).wsgi_app for plane in planes},
+        apps={plane: create_app(plane, runtime).wsgi_app for plane in PLANES if plane in planes},
+        self_serving=_gateway(runtime) if "realtime" in planes else {},
         on_drain=runtime.drain,
         close=runtime.close,
     )
+
+
+def _gateway(runtime: Runtime) -> Mapping[str, SelfServing]:
+    from maimconfig.realtime.gateway import Gateway
+
+    return {"realtime": Gateway(runtime)}
 
 
 def _prepare_aside(settings: Settings, auto_migrate: bool) -> None:
@@ -118,13 +131,17 @@ def _prepare(settings: Settings, auto_migrate: bool) -> None:
         Runtime.open(settings, auto_migrate=auto_migrate).close()
 
 
-def _import_all() -> None:
+def _import_all(planes: Collection[str]) -> None:
     from maimconfig import app  # noqa: F401
+
+    if "realtime" in planes:
+        from maimconfig.realtime import gateway  # noqa: F401
 
 
 def _announce(addresses: Mapping[str, str]) -> None:
     for plane, address in addresses.items():
-        click.echo(f"{plane} http://{address}")
+        url = f"ws://{address}/ws" if plane == "realtime" else f"http://{address}"
+        click.echo(f"{plane} {url}")
     sys.stdout.flush()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from flask import request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -84,8 +85,23 @@ def get_info() -> dict[str, Any]:
         "version": __version__,
         "architecture": "multi-tenant",
         "supported_features": FEATURES,
-        "realtime": None,
+        "realtime": _realtime_url(),
     }
+
+
+def _realtime_url() -> str | None:
+    """Where the gateway is: as the settings say, or beside this plane."""
+    settings = runtime().settings
+    if settings.realtime_url is not None:
+        return settings.realtime_url
+    bind = settings.realtime_bind
+    address = runtime().realtime_address or (str(bind) if bind else None)
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    if host in ("0.0.0.0", "[::]"):  # of this machine, under whatever name the caller has for it
+        host = request.host.rpartition(":")[0] or request.host
+    return f"ws://{host}:{port}/ws"
 
 
 def _not_ready() -> str | None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, Request, Response, request
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from maimconfig.db.session import Actor, Session
 from maimconfig.http.errors import TokenInvalid
@@ -114,10 +116,15 @@ def session() -> Session:
 
 
 def locale() -> Locale:
-    """The caller's language: Chinese unless English is preferred by Accept-Language."""
-    if not current().environ.get("HTTP_ACCEPT_LANGUAGE"):
+    """The caller's language; see `preferred_locale`."""
+    return preferred_locale(current().environ.get("HTTP_ACCEPT_LANGUAGE"))
+
+
+def preferred_locale(accept_language: str | None) -> Locale:
+    """Chinese, unless English is preferred by Accept-Language."""
+    if not accept_language:
         return "zh"
-    for language, quality in request.accept_languages:
+    for language, quality in parse_accept_header(accept_language, LanguageAccept):
         primary = language[:2].lower()
         if quality and primary in ("zh", "en") and not language[2:3].isalpha():
             return "en" if primary == "en" else "zh"

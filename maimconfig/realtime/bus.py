@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from maimconfig.db.lifecycle import StartError
 from maimconfig.events import Event
 
 log = structlog.get_logger(__name__)
@@ -49,3 +50,23 @@ class MemoryBus:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def open_bus(redis_url: str | None) -> MemoryBus:
+    """The bus of a process: within it, or among all that name the same Redis.
+
+    Raises:
+        StartError: a Redis is named, and its client isn't installed.
+    """
+    if redis_url is None:
+        return MemoryBus()
+    try:
+        from maimconfig.realtime.redis_bus import RedisBus
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise StartError(
+            "MAIMCONFIG_REDIS_URL is set and the Redis client is missing: "
+            "pip install 'maimconfig[redis]'."
+        ) from error
+    return RedisBus(redis_url)

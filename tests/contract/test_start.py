@@ -27,6 +27,7 @@ Start = Callable[..., LiveService]
 ANY_PORTS = {
     "MAIMCONFIG_INTERNAL_BIND": "127.0.0.1:0",
     "MAIMCONFIG_PUBLIC_BIND": "127.0.0.1:0",
+    "MAIMCONFIG_REALTIME_BIND": "127.0.0.1:0",
 }
 MOST_RSS_MB = 100
 

@@ -144,6 +144,7 @@ def test_another_secret_stops_the_command(database: Database, tmp_path: Path) ->
     ended = _command(
         tmp_path, url, "serve", MAIMCONFIG_SECRET_KEY=OTHER, MAIMCONFIG_INTERNAL_BIND="127.0.0.1:0",
         MAIMCONFIG_PUBLIC_BIND="127.0.0.1:0",
+        MAIMCONFIG_REALTIME_BIND="",
     )  # fmt: skip
     assert ended.returncode == 1
     assert ended.stdout == ""
