@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.orm import aliased
 
 from maimconfig import clock
 from maimconfig.db.session import Session
@@ -22,7 +23,8 @@ def serves(user_id: Any, tenant_id: Any) -> ColumnElement[bool]:
     Args:
         user_id, tenant_id: values, or columns of the query that it is for.
     """
-    everywhere = exists().where(User.id == user_id, User.serves_all_tenants)
+    staff = aliased(User)  # the query that it is for may be one of users
+    everywhere = exists().where(staff.id == user_id, staff.serves_all_tenants)
     listed = exists().where(StaffTenant.user_id == user_id, StaffTenant.tenant_id == tenant_id)
     return or_(everywhere, listed)
 
