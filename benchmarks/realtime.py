@@ -201,36 +201,43 @@ def _churn(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _stalled(options: argparse.Namespace, folder: Path) -> None:
-    """A client that stops reading: when it is gone, what it costs, what the others feel."""
+    """Clients that stop reading: when they are gone, what they cost, what another feels."""
     with _gateway(options, folder) as (ours, process):
         (chat,) = ours.sessions(1)
-        url = f"{ours.urls[0]}/chat/{chat.chat.id}"
-        good = Talker(url, token_of(chat))
+        talker = Talker(f"{ours.urls[0]}/chat/{chat.chat.id}", token_of(chat))
+        asyncio.run(_measure_stalled(talker, process, options.connections))
 
-        async def measure() -> None:
-            listening_socket = await good.open()
-            bad = _stall(url, token_of(chat))
-            before, begun, gone, most = process.rss_kb(), time.monotonic(), None, 0
-            while gone is None and time.monotonic() - begun < 30:
-                sent = time.monotonic()
-                content = f"{sent:.6f}{' ' * 3900}."
-                await listening_socket.send(
-                    json.dumps({"type": "message", "data": {"content": content}})
-                )
-                while json.loads(await listening_socket.recv())["type"] != "message":
-                    pass
-                good.latencies.append(time.monotonic() - sent)
-                most = max(most, process.rss_kb())
-                await asyncio.sleep(0.005)
-                if bad.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1:
-                    gone = time.monotonic() - begun
-            bad.close()
-            latencies = sorted(good.latencies)
-            print(f"gone after {gone} s; RSS grew by {most - before} KB meanwhile;"
-                  f" the other's p99 {1000 * latencies[int(0.99 * len(latencies))]:.1f} ms"
-                  f" over {len(latencies)} messages")  # fmt: skip
 
-        asyncio.run(measure())
+async def _measure_stalled(talker: Talker, process: Process, count: int) -> None:
+    good = await talker.open()
+    # So that what grows afterwards is the stalled clients'.
+    alone = [await _exchange(good) for _ in range(400)]
+    stalled = [_stall(talker.url, talker.token) for _ in range(count)]
+    before, most, begun = process.rss_kb(), 0, time.monotonic()
+    beside = []
+    while any(map(_is_established, stalled)) and time.monotonic() - begun < 30:
+        beside.append(await _exchange(good))
+        most = max(most, process.rss_kb())
+    print(f"{count} are gone after {time.monotonic() - begun:.1f} s")
+    print(f"RSS grew by {(most - before) / count:.0f} KB for each at most")
+    for name, found in (("alone", alone), ("beside them", beside)):
+        p99 = sorted(found)[int(0.99 * len(found))]
+        print(f"a message of a client {name}: p99 {1000 * p99:.1f} ms of {len(found)}")
+    for bad in stalled:
+        bad.close()
+
+
+async def _exchange(good: ClientConnection) -> float:
+    """Send 4000 characters and receive them; the seconds that it took."""
+    begun = time.monotonic()
+    await good.send(json.dumps({"type": "message", "data": {"content": "x" * 4000}}))
+    while json.loads(await good.recv())["type"] != "message":
+        pass
+    return time.monotonic() - begun
+
+
+def _is_established(raw: socket.socket) -> bool:
+    return raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1
 
 
 def _stall(url: str, token: str) -> socket.socket:

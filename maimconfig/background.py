@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from maimconfig import clock
-from maimconfig.db.types import stored_moment
 from maimconfig.http.errors import DatabaseUnavailable
 from maimconfig.key_checks.counting import FLUSH_SECONDS
+from maimconfig.metrics import definitions as metrics
 
 if TYPE_CHECKING:
     from maimconfig.runtime import Runtime
@@ -109,15 +109,17 @@ class Background:
             log.warning("sessions.not_expired", reason=str(error))
 
     def _tell(self) -> None:
-        """Find what webhooks are to be told, and have what is due sent."""
+        """Find what webhooks are to be told, have what is due sent, and count what is owed."""
         from maimconfig.activity import service as activity
+        from maimconfig.conversations import owed
 
         # Away, the database is asked again in a moment; requests tell of it in the log.
         with contextlib.suppress(DatabaseUnavailable):
-            now = stored_moment(clock.now())
+            now = clock.now()
             if self._runtime.database.find(activity.ANY_EXPIRED, now=now) is not None:
                 self._runtime.write(activity.tell_offline)
             self._runtime.webhooks.look()
+            metrics.REPLIES_OWED.set(self._runtime.database.find(owed.NUMBER) or 0)
 
     def publish(self) -> None:
         """Tell the other processes of this machine this one's numbers, where they share any."""

@@ -93,7 +93,7 @@ def tell_offline(session: Session, at_most: int = 200) -> int:
     return len(rows)
 
 
-# Whether there is anything for `tell_offline`; its value as `db.types.stored_moment` writes it.
+# Whether there is anything for `tell_offline`.
 ANY_EXPIRED: LookUp[str] = LookUp(
     select(AgentActivity.agent_id).where(AgentActivity.watched_until <= bindparam("now")).limit(1),
     str,

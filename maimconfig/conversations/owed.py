@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 
 from maimconfig import clock
 from maimconfig.conversations.models import OwedReply
+from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import Session
 
 # Renewed every 5 s. What a dead process owed is taken over after this and one look, so within 20 s.
@@ -30,6 +31,9 @@ class Owed(NamedTuple):
 
 
 _COLUMNS = [getattr(OwedReply, name) for name in Owed._fields]
+
+# How many replies are owed, of all processes.
+NUMBER: LookUp[int] = LookUp(select(func.count()).select_from(OwedReply), int)
 
 
 def due(session: Session, at_most: int, but: Collection[str] = ()) -> Sequence[str]:

@@ -40,12 +40,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=timezone.utc)
 
 
-def stored_moment(moment: datetime) -> str:
-    """A moment as a bind parameter of a `LookUp`, which no type processes: as SQLite keeps it,
-    and as MySQL reads it."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
 class JsonText(TypeDecorator[Any]):
     """A JSON value kept to the letter: order of keys, 1 and 1.0, as text on both databases.
 

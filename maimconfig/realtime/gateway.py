@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from maimconfig.db.session import Session
+from maimconfig.metrics import definitions as metrics
 from maimconfig.realtime.admission import Admission, Refused, Visit
 from maimconfig.realtime.allowance import Allowances
 from maimconfig.realtime.client import Client
@@ -197,6 +198,7 @@ class Gateway:
         while True:
             await asyncio.sleep(1)
             now = self.now()
+            metrics.CONNECTIONS.set(len(self._clients), "realtime")
             for client in list(self._clients.values()):
                 client.peer.look_after(now)
                 if client.connection.is_overdue(now):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from maimconfig import clock
-from maimconfig.db.types import stored_moment
 from maimconfig.http.errors import DatabaseUnavailable
 from maimconfig.security.vault import SecretUnknown
 from maimconfig.webhooks import outbox, service
@@ -185,5 +184,4 @@ class _Loop:
 
 
 def _is_any_due(runtime: Runtime) -> bool:
-    now = stored_moment(clock.now())
-    return runtime.database.find(outbox.ANY_DUE, now=now) is not None
+    return runtime.database.find(outbox.ANY_DUE, now=clock.now()) is not None

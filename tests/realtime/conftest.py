@@ -21,12 +21,12 @@ def gateway(runtime: Runtime) -> Iterator[RunningGateway]:
 
 
 @pytest.fixture
-def gateway_with(_service_with: Callable[..., Runtime]) -> Iterator[Callable[..., RunningGateway]]:
+def gateway_with(runtime_with: Callable[..., Runtime]) -> Iterator[Callable[..., RunningGateway]]:
     """Makes a gateway with other settings, which has a runtime of its own."""
     with contextlib.ExitStack() as ends:
 
         def start(**changed: Any) -> RunningGateway:
-            running = RunningGateway(_service_with(**changed))
+            running = RunningGateway(runtime_with(**changed))
             ends.callback(running.end)
             return running
 

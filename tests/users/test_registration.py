@@ -214,4 +214,5 @@ def test_audit(public: Api, api: Api) -> None:
         "full_name": None,
         "role": "user",
         "status": "active",
+        "tenant_ids": None,
     }

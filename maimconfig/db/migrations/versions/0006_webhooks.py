@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from maimconfig import clock
-from maimconfig.db.types import JsonText, LongText, UtcDateTime, stored_moment
+from maimconfig.db.types import JsonText, LongText, UtcDateTime
 
 revision = "0006"
 down_revision = "0005"
@@ -28,7 +28,7 @@ def upgrade() -> None:
         "UPDATE agent_activity SET watched_until = expires_at"
         " WHERE watched_until IS NULL AND expires_at > :now"
     )
-    op.get_bind().execute(alive, {"now": stored_moment(clock.now())})
+    op.get_bind().execute(alive.bindparams(sa.bindparam("now", clock.now(), UtcDateTime)))
     # For the numbers of a day and a week, and for what waits now.
     _index("conversations", "status", "tenant_id")
     _index("conversations", "created_at")
