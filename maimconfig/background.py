@@ -119,7 +119,8 @@ class Background:
             if self._runtime.database.find(activity.ANY_EXPIRED, now=now) is not None:
                 self._runtime.write(activity.tell_offline)
             self._runtime.webhooks.look()
-            metrics.REPLIES_OWED.set(self._runtime.database.find(owed.NUMBER) or 0)
+            number = self._runtime.database.find(owed.NUMBER)
+            metrics.REPLIES_OWED.set(number or 0)
 
     def publish(self) -> None:
         """Tell the other processes of this machine this one's numbers, where they share any."""

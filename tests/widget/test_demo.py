@@ -63,8 +63,8 @@ def page() -> Iterator[Page]:
 class Staff:
     """Somebody who answers customers, over the API."""
 
-    def __init__(self, base_url: str) -> None:
-        self.client = httpx.Client(base_url=f"{base_url}/api/v1", timeout=30)
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
         token = self.call("POST", "/auth/login", **ADMIN)["access_token"]
         self.client.headers["Authorization"] = f"Bearer {token}"
 
@@ -113,7 +113,14 @@ def visitor(page: Page, tmp_path: Path) -> Visitor:
     return Visitor(page, pictures)
 
 
-def test_hand_over(service: LiveService, agent_id: str, visitor: Visitor) -> None:
+@pytest.fixture
+def staff(service: LiveService) -> Iterator[Staff]:
+    """The administrator, who may answer."""
+    with httpx.Client(base_url=f"{service.public}/api/v1", timeout=30) as client:
+        yield Staff(client)
+
+
+def test_hand_over(service: LiveService, agent_id: str, visitor: Visitor, staff: Staff) -> None:
     """A visitor chats with the AI, then with a person, while the AI is silent, then with the AI."""
     errors: list[str] = []
     visitor.page.on("pageerror", lambda error: errors.append(str(error)))
@@ -128,7 +135,6 @@ def test_hand_over(service: LiveService, agent_id: str, visitor: Visitor) -> Non
     notices = visitor.log.locator(".message.system").all_text_contents()
     visitor.sees(*said, *notices, name="2-waiting")
 
-    staff = Staff(service.public)
     conversation = f"/admin/conversations/{staff.conversation()}"
     staff.call("POST", f"{conversation}/takeover")
     visitor.is_told("You are talking with a person")
