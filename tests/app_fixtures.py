@@ -45,8 +45,8 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
     opened = Runtime.open(settings)
     # Webhooks of tests lead to nobody; who wants deliveries has a service of its own for them.
     opened.webhooks.close()
-    # What it looks for by itself each second, tests look for at a moment of their choice.
-    opened.background._expire_sessions = opened.background._tell = lambda: None  # type: ignore[method-assign]
+    # Sessions expire when a test says so, and not by themselves a moment before.
+    opened.background._expire_sessions = lambda: None  # type: ignore[method-assign]
     yield opened
     opened.close()
 
