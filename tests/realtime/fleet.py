@@ -27,6 +27,7 @@ class Fleet:
     """Some gateways, and a runtime of this process on the same database.
 
     Attributes:
+        env: of all processes.
         urls: of the gateways; they stay over restarts.
         runtime: to make sessions with, and to look at the database.
     """
@@ -36,7 +37,7 @@ class Fleet:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._redis = redis
-        common = {
+        self.env = {
             "DATABASE_URL": database_url or f"sqlite:///{folder / 'maimconfig.db'}",
             "MAIMCONFIG_SECRET_KEY": MASTER_SECRET,
             "MAIMCONFIG_REALTIME_CONNECTIONS_PER_ADDRESS": "100000",
@@ -44,14 +45,14 @@ class Fleet:
             **({"MAIMCONFIG_REDIS_URL": redis.url} if redis else {}),
             **env,
         }
-        settings = load_settings({**common, "MAIMCONFIG_INSTANCE": str(folder / "own")})
+        settings = load_settings({**self.env, "MAIMCONFIG_INSTANCE": str(folder / "own")})
         self.runtime = Runtime.open(settings, auto_migrate=True)
         ports = [free_port() for _ in range(gateways)]
         self.urls = [f"ws://127.0.0.1:{port}/ws" for port in ports]
         self.services = [
             LiveService(
                 folder / f"gateway{number}", None, "--plane", "realtime", planes=["realtime"],
-                env={**common, "MAIMCONFIG_REALTIME_BIND": f"127.0.0.1:{port}"},
+                env={**self.env, "MAIMCONFIG_REALTIME_BIND": f"127.0.0.1:{port}"},
             )
             for number, port in enumerate(ports)
         ]  # fmt: skip

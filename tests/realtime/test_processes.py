@@ -14,12 +14,13 @@ import httpx
 import pytest
 
 from tests.contract.harness import workers_of
+from tests.factories.conversations import agent, talk
 from tests.realtime.churn import churn, faults
 from tests.realtime.fleet import fleet
 from tests.realtime.harness import Client, token_of
 from tests.servers.redis import Redis
 from tests.servers.service import LiveService
-from tests.serving.harness import eventually
+from tests.serving.harness import PATIENCE, eventually
 
 MEMBERS = int(os.environ.get("MAIMCONFIG_TEST_CHURN_CLIENTS", "8"))
 CUTS = int(os.environ.get("MAIMCONFIG_TEST_CHURN_CUTS", "3"))
@@ -58,6 +59,38 @@ def test_two_gateways(tmp_path: Path, redis_url: str, with_redis: bool) -> None:
         if with_redis:
             # The next look is up to 2 s away; five that came at the right moment are no chance.
             assert min(waits) < 1
+
+
+def test_two_of_each(
+    tmp_path: Path, redis_url: str, live_service: Callable[..., LiveService]
+) -> None:
+    """What two HTTP processes store, and what they have the AI answer, two gateways tell."""
+    with fleet(tmp_path, None, 2, None, MAIMCONFIG_REDIS_URL=redis_url) as ours:
+        web = [
+            live_service(None, "--plane", "public", planes=["public"], env=ours.env)
+            for _ in range(2)
+        ]
+        chat = talk(ours.runtime, agent(ours.runtime))
+        token = token_of(chat)
+        listening = [Client(f"{url}?token={token}") for url in ours.urls]
+        with listening[0], listening[1]:
+            for one in listening:
+                one.receive("auth")
+                one.join(chat)
+            said = [f"message {number}" for number in range(4)]
+            for number, content in enumerate(said):
+                answer = httpx.post(
+                    f"{web[number % 2].public}/api/v1/chat/send",
+                    headers={"Authorization": f"Bearer {token}"},
+                    json={"session_id": chat.chat.id, "message": content},
+                    timeout=PATIENCE,
+                )
+                assert answer.status_code == 200, answer.text
+            for one in listening:
+                told = [one.until("message") for _ in range(8)]
+                assert [message["seq"] for message in told] == list(range(1, 9))
+                assert [m["content"] for m in told if m["sender_type"] == "contact"] == said
+                assert sum(message["sender_type"] == "ai" for message in told) == 4
 
 
 def test_stop(live_service: Callable[..., LiveService]) -> None:
