@@ -288,7 +288,8 @@ class Settings:
     realtime_messages_per_minute: int = setting(
         60,
         types.integer(1, 1_000_000),
-        "Messages that each user may send in a session in a minute, over one gateway.",
+        "Messages that each user may send in a session in a minute over one gateway, and a contact "
+        "over HTTP.",
     )
     realtime_connections_per_address: int = setting(
         10,

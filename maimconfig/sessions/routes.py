@@ -9,6 +9,7 @@ from flask import Response
 from maimconfig.conversations import intake
 from maimconfig.conversations import messages as conversation_messages
 from maimconfig.conversations.messages import History
+from maimconfig.db.session import Session
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
@@ -33,7 +34,7 @@ WHO = (*REFUSED, errors.KeyForbidden, errors.RateLimited)
 UNKNOWN = (*WHO, errors.ChatSessionNotFound)
 SAID = (
     *UNKNOWN, errors.RoleForbidden, errors.SessionClosed, errors.TransitionForbidden,
-    errors.ConversationTaken,
+    errors.ConversationTaken, errors.RateLimited,
 )  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def create_message(payload: dict[str, Any]) -> dict[str, Any]:
         used = callers.opened_of_conversation(
             session(), current().prepared, payload["conversation_id"]
         )
-    return intake.store(session(), sending.incoming(used, payload)).message
+    return _say(session(), used, sending.incoming(used, payload))
 
 
 @blp.post("/send", unit="none", errors=(*SAID, errors.Busy, errors.DatabaseUnavailable))
@@ -166,10 +167,10 @@ def send(payload: dict[str, Any]) -> dict[str, Any]:
         who = access.principal()
         used = runtime().read(lambda unit: callers.opened(unit, who, payload["session_id"]))
         said = sending.incoming(used, {**payload, "content": payload["message"]})
-        stored = runtime().write(lambda unit: intake.store(unit, said), actor())
+        message = runtime().write(lambda unit: _say(unit, used, said), actor())
         seconds = runtime().read(lambda unit: sending.patience(unit, used))
-        reply = sending.wait_for_reply(runtime(), stored.message, seconds)
-    return {"message": stored.message, "reply": reply.message, "pending": reply.pending}
+        reply = sending.wait_for_reply(runtime(), message, seconds)
+    return {"message": message, "reply": reply.message, "pending": reply.pending}
 
 
 @blp.post(
@@ -184,6 +185,13 @@ def rate_message(payload: dict[str, Any], message_id: str) -> dict[str, Any]:
     return sending.rate(
         session(), current().prepared, message_id, payload["rating"], payload.get("comment")
     )
+
+
+def _say(unit: Session, used: Opened, said: intake.Incoming) -> dict[str, Any]:
+    if used.side == "contact":
+        verdict = sending.take_minute(unit, used)
+        current().headers.update(verdict.headers)
+    return intake.store(unit, said).message
 
 
 def _opened(session_id: str) -> Opened:

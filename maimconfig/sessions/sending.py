@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import select
@@ -22,8 +23,11 @@ from maimconfig.http.errors import (
     ChatMessageNotFound,
     ChatSessionNotFound,
     DatabaseUnavailable,
+    RateLimited,
     RoleForbidden,
 )
+from maimconfig.rate_limits import service as rate_limits
+from maimconfig.rate_limits.service import RateVerdict
 from maimconfig.sessions.callers import Opened, Principal, opened_of_conversation
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 # A reply that another process stores is found after this, when nothing tells of it.
 LOOK_SECONDS = 0.5
 USUAL_SECONDS = 30.0
+
+MINUTE = timedelta(minutes=1)
 
 
 class Reply(NamedTuple):
@@ -65,6 +71,19 @@ def incoming(used: Opened, payload: Mapping[str, Any]) -> intake.Incoming:
         client_id=payload.get("client_id"),
         metadata=payload.get("metadata") or {},
     )
+
+
+def take_minute(session: Session, used: Opened) -> RateVerdict:
+    """Take a place in the minute of a session, in which its contact may only say so much.
+
+    Raises:
+        RateLimited: none is left.
+    """
+    limit = session.runtime.settings.realtime_messages_per_minute
+    verdict = rate_limits.take(session, f"session:{used.session_id}", limit=limit, window=MINUTE)
+    if not verdict.allowed:
+        raise RateLimited(retry_after=verdict.reset, headers=verdict.headers)
+    return verdict
 
 
 def wait_for_reply(runtime: Runtime, message: Mapping[str, Any], seconds: float) -> Reply:

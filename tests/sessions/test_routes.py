@@ -431,6 +431,29 @@ def test_on_the_internal_plane(holder: Caller, api: Api) -> None:
     assert Caller(api, begun["token"]).done("GET", path)["session_id"] == begun["session_id"]
 
 
+def test_messages_are_limited(
+    public_with: Callable[..., Api], open_agent: dict[str, Any], nobody_answers: None
+) -> None:
+    """A contact says so much in a minute and no more, by either call; a refusal keeps nothing."""
+    guest = Caller(public_with(realtime_messages_per_minute=3))
+    begun = guest.begin("u", agent_id=open_agent["id"])
+    visitor = Caller(guest.api, begun["token"])
+    said = {"session_id": begun["session_id"], "content": "x"}
+    for left in (2, 1, 0):
+        answer = visitor.call("POST", "/messages", said)
+        assert (answer.status_code, answer.headers["RateLimit-Remaining"]) == (200, str(left))
+    for path, body in (
+        ("/messages", said),
+        ("/send", {"session_id": begun["session_id"], "message": "x"}),
+    ):
+        answer = visitor.call("POST", path, body)
+        visitor.api.error(answer, 429, "RATE_001")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.headers["RateLimit-Remaining"] == "0"
+    found = visitor.done("GET", f"/sessions/{begun['session_id']}/messages")
+    assert [message["seq"] for message in found["messages"]] == [1, 2, 3]
+
+
 def test_behind_the_internal_token(api_with: Callable[..., Api], holder: Caller) -> None:
     """A session's token opens it on an internal plane that is locked, where the lock's own token
     opens no session."""
