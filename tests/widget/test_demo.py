@@ -21,8 +21,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture
-def service(live_service: Callable[..., LiveService], database_url: str) -> LiveService:
-    """The whole service, with a first administrator."""
+def service(
+    live_service: Callable[..., LiveService], request: pytest.FixtureRequest
+) -> LiveService:
+    """The whole service, with a first administrator; on the test's own database where it has one."""
+    wants = "database_url" in request.fixturenames
+    database_url = request.getfixturevalue("database_url") if wants else None
     env = {f"MAIMCONFIG_ADMIN_{name.upper()}": value for name, value in ADMIN.items()}
     return live_service(database_url, "--auto-migrate", planes=PLANES, env=env)
 
@@ -120,6 +124,7 @@ def staff(service: LiveService) -> Iterator[Staff]:
         yield Staff(client)
 
 
+@pytest.mark.usefixtures("database_url")
 def test_hand_over(service: LiveService, agent_id: str, visitor: Visitor, staff: Staff) -> None:
     """A visitor chats with the AI, then with a person, while the AI is silent, then with the AI."""
     errors: list[str] = []
@@ -171,3 +176,26 @@ def test_reload_and_restart(service: LiveService, agent_id: str, visitor: Visito
     service.change_env(binds)
     service.start()
     visitor.sees("one", "one", "two", "two", name="6-restarted")
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_session_over(
+    service: LiveService, agent_id: str, visitor: Visitor, reloaded: bool
+) -> None:
+    """When the session is over, while the page is open or before, a message begins another."""
+    visitor.page.goto(f"{service.public}/widget/demo?agent_id={agent_id}&lang=en")
+    visitor.says("one")
+    expect(visitor.log.locator(".message.ai")).to_have_count(1)
+    kept = visitor.page.evaluate("JSON.parse(Object.values(localStorage)[0]).session")
+    ended = httpx.delete(
+        f"{service.public}/api/v1/chat/sessions/{kept['id']}",
+        headers={"Authorization": f"Bearer {kept['token']}"},
+        timeout=30,
+    )
+    assert ended.status_code == 204
+    if reloaded:
+        visitor.page.reload()
+    visitor.is_told("This chat has ended; a message begins another")
+    visitor.says("again")
+    visitor.sees("again", "again", name="7-another")
+    visitor.is_told("You are talking with an assistant")

@@ -20,6 +20,11 @@
   const TYPING_EVERY_MS = 3000;
   const TYPING_LASTS_MS = 6000;
   const LONGEST_MESSAGE = 4000; // characters (docs/realtime.md, limits)
+  const AGAIN_MS = 5000;
+  // Refusals that pass: too many, or the server is away for a moment.
+  const PASSING = new Set(["RATE_LIMITED", "RATE_001", "SYS_001", "SYS_002", "SYS_005"]);
+  // Refusals of a session that is over.
+  const OVER = new Set(["SESSION_NOT_FOUND", "NOT_AUTHENTICATED", "FORBIDDEN", "CHAT_005"]);
 
   const TEXTS = {
     zh: {
@@ -117,7 +122,8 @@
       this.failures = 0;
       this.wanted = true;
       this.timer = null;
-      addEventListener("online", () => this.retryNow());
+      this.online = () => this.retryNow();
+      addEventListener("online", this.online);
       this.connect();
     }
 
@@ -126,10 +132,11 @@
       const socket = new WebSocket(this.address);
       this.socket = socket;
       socket.onopen = () => this.handlers.opened();
-      socket.onmessage = (event) => this.handlers.frame(JSON.parse(event.data));
+      socket.onmessage = (event) => this.wanted && this.handlers.frame(JSON.parse(event.data));
       socket.onclose = () => {
+        if (!this.wanted) return;
         this.handlers.closed();
-        if (this.wanted) this.retryLater();
+        this.retryLater();
       };
     }
 
@@ -150,14 +157,15 @@
       this.failures = 0;
     }
 
-    send(type, data) {
-      if (this.socket.readyState !== WebSocket.OPEN) return false;
-      this.socket.send(JSON.stringify({ type, data, timestamp: new Date().toISOString() }));
-      return true;
+    /* The id comes back with an answer that refuses. */
+    send(type, data, id) {
+      if (this.socket.readyState !== WebSocket.OPEN) return;
+      this.socket.send(JSON.stringify({ type, data, id, timestamp: new Date().toISOString() }));
     }
 
     stop() {
       this.wanted = false;
+      removeEventListener("online", this.online);
       clearTimeout(this.timer);
       this.socket.close();
     }
@@ -275,7 +283,7 @@
       try {
         if (!this.memory.session) await this.beginSession();
         this.link = new Link(await this.gateway(), {
-          opened: () => this.link.send("auth", { token: this.memory.session.token }),
+          opened: () => this.link.send("auth", { token: this.memory.session.token }, "auth"),
           frame: (frame) => this.receive(frame),
           closed: () => this.lost(),
         });
@@ -307,7 +315,7 @@
       return info.realtime || `${server.replace(/^http/, "ws")}/ws`;
     }
 
-    receive({ type, data }) {
+    receive({ type, data, id }) {
       const handler = {
         auth: () => this.authenticated(data),
         session_joined: () => this.sessionJoined(data),
@@ -316,20 +324,21 @@
         ai_stream: () => this.part(data),
         status_update: () => this.changed(data),
         typing: () => this.someoneTypes(data),
-        error: () => this.refused(data),
+        error: () => this.refused(data, id),
       }[type];
       handler?.();
     }
 
     authenticated() {
-      this.link.send("join_session", { session_id: this.memory.session.id, after_seq: this.seq });
+      this.link.send("join_session", { session_id: this.memory.session.id, after_seq: this.seq }, "join");
     }
 
     sessionJoined(data) {
       this.joined = true;
       this.link.works();
       this.changed(data);
-      for (const message of this.memory.unsent) this.transmit(message);
+      if (this.ended && this.memory.unsent.length) this.restart();
+      else for (const message of this.memory.unsent) this.transmit(message);
     }
 
     say(content) {
@@ -339,11 +348,13 @@
       this.view.show(message.client_id, "contact", content).classList.add("unsent");
       if (this.ended) this.restart();
       else if (this.joined) this.transmit(message);
+      else this.opened();
     }
 
     transmit(message) {
       this.view.show(message.client_id, "contact", message.content).classList.add("unsent");
-      this.link.send("message", { session_id: this.memory.session.id, message_type: "text", ...message });
+      const data = { session_id: this.memory.session.id, message_type: "text", ...message };
+      this.link.send("message", data, message.client_id);
     }
 
     stored({ client_id: clientId }) {
@@ -379,8 +390,8 @@
       this.view.show(id, "ai", text);
     }
 
-    changed({ status, agent_type: agentType, assignee }) {
-      this.ended = status === "closed" || status === "expired";
+    changed({ status, session_status: sessionStatus, agent_type: agentType, assignee }) {
+      this.ended = [status, sessionStatus].includes("closed") || sessionStatus === "expired";
       if (agentType === "human") this.mode = assignee ? texts.human : texts.waiting;
       else if (agentType) this.mode = texts.ai;
       this.view.person.hidden = agentType === "human";
@@ -393,20 +404,20 @@
       if (typing) this.typingEnds = setTimeout(() => this.tell(this.mode), TYPING_LASTS_MS);
     }
 
-    refused({ code, message, details }) {
-      const clientId = details?.client_id;
-      if (code === "SESSION_NOT_FOUND" || code === "NOT_AUTHENTICATED" || code === "SESSION_CLOSED") {
+    refused({ code, message }, id) {
+      const mine = this.memory.unsent.some((unsent) => unsent.client_id === id);
+      if (PASSING.has(code)) {
+        setTimeout(() => (mine ? this.again(id) : id === "join" && this.authenticated()), AGAIN_MS);
+      } else if (OVER.has(code) || id === "auth" || id === "join") {
         this.ended = true;
         this.joined = false;
         if (this.memory.unsent.length) this.restart();
         else this.tell(texts.ended);
-      } else if (code === "RATE_LIMITED" && clientId) {
-        setTimeout(() => this.again(clientId), RETRY_MOST_MS / 6);
-      } else if (clientId) {
-        this.forget(clientId);
-        const shown = this.view.shown.get(clientId);
-        shown?.classList.add("failed");
-        if (shown) shown.title = `${texts.failed}: ${message}`;
+      } else if (mine) {
+        this.forget(id);
+        const shown = this.view.shown.get(id);
+        shown.classList.add("failed");
+        shown.title = `${texts.failed}: ${message}`;
       }
     }
 
