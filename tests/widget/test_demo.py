@@ -24,7 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def service(
     live_service: Callable[..., LiveService], request: pytest.FixtureRequest
 ) -> LiveService:
-    """The whole service, with a first administrator; on the test's own database where it has one."""
+    """The whole service with a first administrator, on the test's database where it has one."""
     wants = "database_url" in request.fixturenames
     database_url = request.getfixturevalue("database_url") if wants else None
     env = {f"MAIMCONFIG_ADMIN_{name.upper()}": value for name, value in ADMIN.items()}
