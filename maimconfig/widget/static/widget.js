@@ -375,7 +375,8 @@
       if (message.sender_type !== "contact") this.someoneTypes({ is_typing: false });
       // Under the name that its draft had: a message of one's own, or the parts of an answer.
       const key = this.view.shown.has(message.client_id) ? message.client_id : message.id;
-      this.view.show(key, message.sender_type, message.content);
+      const content = (message.sender_type === "system" && message.metadata?.[language]) || message.content;
+      this.view.show(key, message.sender_type, content);
       if (this.view.isOpen) this.link.send("read", { session_id: this.memory.session.id, seq: message.seq });
     }
 
