@@ -25,6 +25,9 @@ from maimconfig.webhooks.types import Due, Ended
 LEASE = timedelta(seconds=60)
 # Attempts at once to one endpoint, and to one that fails: it shall not use up the places of others.
 PER_ENDPOINT, PER_FAILING = 16, 1
+# What an endpoint had no place for in so long is given up, or what waits for one that takes less
+# than it is told of would grow for ever. No back-off is as long.
+TOO_LATE = timedelta(days=2)
 
 _UNSYNCHRONIZED: Any = {"synchronize_session": False}
 
@@ -61,11 +64,24 @@ def _take(session: Session, under_way: Collection[Due], places: int) -> list[Due
         rows = _due(session, now, full, places - len(taken))
         if not rows:
             break
-        wanted = _within_limits([row for row in rows if row.is_active], sending, full)
-        _drop(session, now, [row.id for row in rows if not row.is_active])
+        hopeful = _without_hopeless(session, now, rows, full)
+        wanted = _within_limits(hopeful, sending, full)
         _update_due(session, now, wanted, {"due_at": now + LEASE, "claim": claim})
         taken += wanted
     return _claimed(session, claim, taken) if taken else []
+
+
+def _without_hopeless(
+    session: Session, now: datetime, rows: Sequence[Any], full: set[str]
+) -> list[Any]:
+    """Give up what waits for a webhook that was switched off, and what has waited too long."""
+    off = [row for row in rows if not row.is_active]
+    late = [row for row in rows if row.is_active and row.due_at <= now - TOO_LATE]
+    _give_up(session, now, [row.id for row in off], "inactive")
+    _give_up(session, now, [row.id for row in late], "expired")
+    # The rest of what waits for them has time until the next turn: the database is locked now.
+    full.update(row.webhook_id for row in off + late)
+    return [row for row in rows if row.is_active and row.due_at > now - TOO_LATE]
 
 
 def _within_limits(rows: Sequence[Any], sending: Counter[str], full: set[str]) -> list[str]:
@@ -89,6 +105,7 @@ def _due(session: Session, now: datetime, full: Collection[str], number: int) ->
         select(
             Delivery.id,
             Delivery.webhook_id,
+            Delivery.due_at,
             Webhook.failing_since,
             Webhook.is_active,
         )
@@ -100,9 +117,8 @@ def _due(session: Session, now: datetime, full: Collection[str], number: int) ->
     return session.execute(rows).all()
 
 
-def _drop(session: Session, now: datetime, ids: list[str]) -> None:
-    """Give up what waits for a webhook that was switched off."""
-    given_up = {"due_at": None, "status": "failed", "error": "inactive", "settled_at": now}
+def _give_up(session: Session, now: datetime, ids: list[str], error: str) -> None:
+    given_up = {"due_at": None, "status": "failed", "error": error, "settled_at": now}
     _update_due(session, now, ids, given_up)
 
 

@@ -221,6 +221,8 @@ def change(
     secret = changes.pop("secret", None)
     if "events" in changes:
         changes["events"] = _once(changes["events"])
+    if changes.get("url", webhook.url) != webhook.url:
+        changes["failing_since"] = None  # it was another endpoint that failed
     if changes.get("is_active"):
         changes |= {"failing_since": None, "disabled_at": None}
     for field, value in changes.items():

@@ -20,7 +20,7 @@ from maimconfig.app import create_app
 from maimconfig.runtime import Runtime
 from maimconfig.settings import Settings
 from maimconfig.webhooks import attempt, outbox, schedule, service
-from maimconfig.webhooks.models import Webhook
+from maimconfig.webhooks.models import Delivery, Webhook
 from tests import factories
 from tests.api import Api
 from tests.factories.webhooks import hurry, log_of, webhook
@@ -221,6 +221,38 @@ def test_given_up(
     receiver.default = status(200)
     hooks.data(hooks.post(f"/api/v2/deliveries/{entry['id']}/redeliver"))
     eventually(lambda: log_of(hooks, hook, status="delivered"))
+
+
+def test_hopeless(hooks: Api, emit: Emit, receiver: Receiver, sending: Runtime) -> None:
+    """A webhook for which nothing has succeeded all that time is switched off at its next failure,
+    though events come so often that no delivery has had its last attempt; all that waits goes."""
+    hook = webhook(hooks, receiver.url())
+    receiver.default = status(500)
+    emit(hook["tenant_id"])
+    settled(hooks, hook)
+    failing_since(sending, hook, schedule.WHOLE_TIME)
+    events = [service.Event(hook["tenant_id"], "message.created", {})] * 200
+    sending.write(lambda session: service.emit_many(session, events))
+    path = f"/api/v2/webhooks/{hook['id']}"
+    assert eventually(lambda: hooks.data(hooks.get(path))["disabled_at"])
+    hurry(sending)
+    eventually(lambda: not log_of(hooks, hook, status="pending"))
+    assert {entry["error"] for entry in log_of(hooks, hook, page_size=100)} == {"inactive"}
+    assert len(receiver.received) < 10
+
+
+def test_too_late(hooks: Api, emit: Emit, receiver: Receiver, sending: Runtime) -> None:
+    """What its endpoint had no place for in two days is given up."""
+    hook = webhook(hooks, receiver.url())
+    receiver.default = status(500)
+    emit(hook["tenant_id"])
+    settled(hooks, hook)
+    late = update(Delivery).values(due_at=clock.now() - outbox.TOO_LATE)
+    sending.write(lambda session: session.execute(late) and None)
+    sending.webhooks.wake()
+    (entry,) = eventually(lambda: log_of(hooks, hook, status="failed"))
+    assert (entry["error"], entry["next_attempt_at"]) == ("expired", None)
+    assert hooks.data(hooks.get(f"/api/v2/webhooks/{hook['id']}"))["is_active"]
 
 
 def test_switched_off_meanwhile(
