@@ -136,11 +136,14 @@ def _is_used(database: Database) -> bool:
 
 
 def _drop_all(database: Database) -> None:
+    # Each DROP is committed by itself: what is left when it is interrupted isn't the old schema.
+    if migrations.current(database) is not None:
+        migrations.stamp(database, migrations.RESTORING)
     with database.writer.begin() as connection:
         for table in reversed(tables.tables_of(connection)):
             table.drop(connection)
         if inspect(connection).has_table("alembic_version"):
-            connection.execute(text("DROP TABLE alembic_version"))
+            connection.execute(text("DELETE FROM alembic_version"))
 
 
 @contextlib.contextmanager

@@ -55,7 +55,10 @@ def open_database() -> tuple[Settings, Database]:
     settings = load_settings()
     logs.configure(settings)
     return settings, Database(
-        settings.database_url, pool_size=2, synchronous=settings.sqlite_synchronous
+        settings.database_url,
+        pool_size=2,
+        synchronous=settings.sqlite_synchronous,
+        patient=True,
     )
 
 

@@ -14,6 +14,8 @@ SQLITE_BUSY_MS = 5000
 SQLITE_CACHE_KIB = 4096
 LOCK_WAIT_SECONDS = 10
 NETWORK_TIMEOUT_SECONDS = 30
+# Of who counts all rows of a large table, or makes an index of it.
+PATIENT_SECONDS = 12 * 3600
 POOL_WAIT_SECONDS = 10
 
 _MYSQL_SESSION = (
@@ -24,7 +26,7 @@ _MYSQL_SESSION = (
 )
 
 
-def make_reader(url: URL, *, pool_size: int, synchronous: str) -> Engine:
+def make_reader(url: URL, *, pool_size: int, synchronous: str, patient: bool = False) -> Engine:
     """An engine whose statements each are their own transaction: no BEGIN, no COMMIT, no ping.
 
     A reader that stays in a transaction holds back SQLite's WAL checkpoint; here none can.
@@ -33,13 +35,14 @@ def make_reader(url: URL, *, pool_size: int, synchronous: str) -> Engine:
         url,
         pool_size=pool_size,
         synchronous=synchronous,
+        patient=patient,
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
         skip_autocommit_rollback=True,
     )
 
 
-def make_writer(url: URL, *, pool_size: int, synchronous: str) -> Engine:
+def make_writer(url: URL, *, pool_size: int, synchronous: str, patient: bool = False) -> Engine:
     """An engine for units that may write: BEGIN IMMEDIATE on SQLite, READ COMMITTED on MySQL."""
     if is_sqlite(url):
         engine = _make(url, pool_size=pool_size, synchronous=synchronous)
@@ -49,6 +52,7 @@ def make_writer(url: URL, *, pool_size: int, synchronous: str) -> Engine:
         url,
         pool_size=pool_size,
         synchronous=synchronous,
+        patient=patient,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
     )
@@ -59,10 +63,12 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def _make(url: URL, *, pool_size: int, synchronous: str, **options: Any) -> Engine:
+def _make(
+    url: URL, *, pool_size: int, synchronous: str, patient: bool = False, **options: Any
+) -> Engine:
     engine = create_engine(
         url,
-        connect_args=_connect_args(url),
+        connect_args=_connect_args(url, patient),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
@@ -76,15 +82,16 @@ def _make(url: URL, *, pool_size: int, synchronous: str, **options: Any) -> Engi
     return engine
 
 
-def _connect_args(url: URL) -> dict[str, Any]:
+def _connect_args(url: URL, patient: bool) -> dict[str, Any]:
     if is_sqlite(url):
         # isolation_level None: the driver begins nothing by itself, the `begin` event does.
         return {"isolation_level": None, "timeout": SQLITE_BUSY_MS / 1000}
+    seconds = PATIENT_SECONDS if patient else NETWORK_TIMEOUT_SECONDS
     return {
         "charset": "utf8mb4",
         "connect_timeout": 5,
-        "read_timeout": NETWORK_TIMEOUT_SECONDS,
-        "write_timeout": NETWORK_TIMEOUT_SECONDS,
+        "read_timeout": seconds,
+        "write_timeout": seconds,
     }
 
 

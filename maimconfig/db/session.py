@@ -98,7 +98,15 @@ class Session(orm.Session):
 class Database:
     """The engines, and the one way to work on them."""
 
-    def __init__(self, url: URL, *, pool_size: int, synchronous: str, slow_ms: int = 0) -> None:
+    def __init__(
+        self,
+        url: URL,
+        *,
+        pool_size: int,
+        synchronous: str,
+        slow_ms: int = 0,
+        patient: bool = False,
+    ) -> None:
         """Make the engines; nothing is connected yet.
 
         Args:
@@ -106,11 +114,16 @@ class Database:
             pool_size: connections that each engine may hold.
             synchronous: SQLite's durability, NORMAL or FULL.
             slow_ms: statements that take as many milliseconds are logged; 0 logs none.
+            patient: MySQL may take hours for a statement, as for all rows of a large table.
         """
         self.url = url
         self.is_sqlite = is_sqlite(url)
-        self.reader = make_reader(url, pool_size=pool_size, synchronous=synchronous)
-        self.writer = make_writer(url, pool_size=pool_size, synchronous=synchronous)
+        self.reader = make_reader(
+            url, pool_size=pool_size, synchronous=synchronous, patient=patient
+        )
+        self.writer = make_writer(
+            url, pool_size=pool_size, synchronous=synchronous, patient=patient
+        )
         self.kept = KeptConnections(self.reader)
         self._slow = Slow(slow_ms)
         for engine in (self.reader, self.writer):

@@ -111,7 +111,7 @@ def _port(plane: str, bind: Bind) -> Finding:
             f"Set MAIMCONFIG_{plane.upper()}_BIND to a port above 1023.",
         )
     except OSError as reason:
-        if _is_ours(bind):
+        if _is_ours(plane, bind):
             return ok("ports", f"{bind} ({plane}): MaimConfig is running")
         return error(
             "ports",
@@ -121,9 +121,11 @@ def _port(plane: str, bind: Bind) -> Finding:
     return ok("ports", f"{bind} ({plane}) is free")
 
 
-def _is_ours(bind: Bind) -> bool:
+def _is_ours(plane: str, bind: Bind) -> bool:
+    # What every plane answers, whatever token it asks for besides.
+    alive = {"status": "healthy" if plane == "realtime" else "alive"}
     try:
-        answer = httpx.get(f"http://{bind}/info", timeout=_SECONDS, trust_env=False)
-        return bool(answer.json()["name"] == "MaimConfig")
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        answer = httpx.get(f"http://{bind}/health/live", timeout=_SECONDS, trust_env=False)
+        return bool(answer.json() == alive)
+    except (httpx.HTTPError, ValueError):
         return False

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import anyio
 import httpcore
@@ -199,11 +200,18 @@ def checked_url(text: str, *, trusted: bool) -> httpx.URL:
     """
     try:
         url = httpx.URL(text)
+        authority = urlsplit(text).netloc
     except (httpx.InvalidURL, ValueError) as error:
         raise AddressRefused from error
-    if url.scheme not in ("http", "https") or not url.host or (url.port or 80) > 65535:
+    if url.scheme not in ("http", "https") or not url.host or not _has_good_port(authority):
         raise AddressRefused
     # `http://public.example\\@10.0.0.1` and its kin: what parsers don't agree upon is refused.
     if not trusted and ("@" in text or "\\" in text or text.strip() != text):
         raise AddressRefused
     return url
+
+
+def _has_good_port(authority: str) -> bool:
+    # httpx takes `+81`, `-1` and 0, others don't: in digits alone, or none at all.
+    _, colon, port = authority.rpartition("@")[2].rpartition("]")[2].partition(":")
+    return not colon or (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535)

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 128  # attempts under way in a process
 POLL_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
-_RESOLVING_THREADS = 32
+_RESOLVING_THREADS = 64  # as many as two tenants may have places
 
 
 class Sender:

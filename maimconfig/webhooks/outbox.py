@@ -6,7 +6,6 @@ of two processes one gets a delivery, and when that one dies it is due again.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,12 +18,14 @@ from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import Session
 from maimconfig.webhooks import outcomes
 from maimconfig.webhooks.models import Delivery, Webhook
+from maimconfig.webhooks.places import Places
 from maimconfig.webhooks.types import Due, Ended
 
 # Longer than an attempt can take, with the time to store its outcome.
 LEASE = timedelta(seconds=60)
-# Attempts at once to one endpoint, and to one that fails: it shall not use up the places of others.
-PER_ENDPOINT, PER_FAILING = 16, 1
+# What an endpoint had no place for in so long is given up, or what waits for one that takes less
+# than it is told of would grow for ever. No back-off is as long.
+TOO_LATE = timedelta(days=2)
 
 _UNSYNCHRONIZED: Any = {"synchronize_session": False}
 
@@ -53,42 +54,42 @@ def turn(
 
 def _take(session: Session, under_way: Collection[Due], places: int) -> list[Due]:
     now, claim = clock.now(), new_id("claim")
-    sending = Counter(due.webhook_id for due in under_way)
-    failing = {due.webhook_id for due in under_way if due.is_failing}
-    full = {hook for hook, number in sending.items() if number >= _most(hook in failing)}
+    free = Places(under_way)
     taken: list[str] = []
     while len(taken) < places:
-        rows = _due(session, now, full, places - len(taken))
+        rows = _due(session, now, free.full, places - len(taken))
         if not rows:
             break
-        wanted = _within_limits([row for row in rows if row.is_active], sending, full)
-        _drop(session, now, [row.id for row in rows if not row.is_active])
+        wanted = [
+            row.id
+            for row in _without_hopeless(session, now, rows, free.full)
+            if free.take(row.tenant_id, row.webhook_id, is_failing=row.failing_since is not None)
+        ]
         _update_due(session, now, wanted, {"due_at": now + LEASE, "claim": claim})
         taken += wanted
     return _claimed(session, claim, taken) if taken else []
 
 
-def _within_limits(rows: Sequence[Any], sending: Counter[str], full: set[str]) -> list[str]:
-    """The deliveries that their endpoints have places for; those that have none are noted."""
-    wanted = []
-    for row in rows:
-        if sending[row.webhook_id] < _most(row.failing_since is not None):
-            sending[row.webhook_id] += 1
-            wanted.append(row.id)
-        else:
-            full.add(row.webhook_id)
-    return wanted
-
-
-def _most(is_failing: bool) -> int:
-    return PER_FAILING if is_failing else PER_ENDPOINT
+def _without_hopeless(
+    session: Session, now: datetime, rows: Sequence[Any], full: set[str]
+) -> list[Any]:
+    """Give up what waits for a webhook that was switched off, and what has waited too long."""
+    off = [row for row in rows if not row.is_active]
+    late = [row for row in rows if row.is_active and row.due_at <= now - TOO_LATE]
+    _give_up(session, now, [row.id for row in off], "inactive")
+    _give_up(session, now, [row.id for row in late], "expired")
+    # The rest of what waits for them has time until the next turn: the database is locked now.
+    full.update(row.webhook_id for row in off + late)
+    return [row for row in rows if row.is_active and row.due_at > now - TOO_LATE]
 
 
 def _due(session: Session, now: datetime, full: Collection[str], number: int) -> Sequence[Any]:
     rows = (
         select(
             Delivery.id,
+            Delivery.tenant_id,
             Delivery.webhook_id,
+            Delivery.due_at,
             Webhook.failing_since,
             Webhook.is_active,
         )
@@ -100,9 +101,8 @@ def _due(session: Session, now: datetime, full: Collection[str], number: int) ->
     return session.execute(rows).all()
 
 
-def _drop(session: Session, now: datetime, ids: list[str]) -> None:
-    """Give up what waits for a webhook that was switched off."""
-    given_up = {"due_at": None, "status": "failed", "error": "inactive", "settled_at": now}
+def _give_up(session: Session, now: datetime, ids: list[str], error: str) -> None:
+    given_up = {"due_at": None, "status": "failed", "error": error, "settled_at": now}
     _update_due(session, now, ids, given_up)
 
 
@@ -117,6 +117,7 @@ def _claimed(session: Session, claim: str, ids: list[str]) -> list[Due]:
     rows: Sequence[Any] = session.execute(
         select(
             Delivery.id,
+            Delivery.tenant_id,
             Delivery.webhook_id,
             Delivery.claim,
             Delivery.attempts,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, bindparam, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 
 from maimconfig import clock
 from maimconfig.audit import service as audit
@@ -30,19 +30,15 @@ _STORE = update(_DELIVERIES).where(
 def settle(session: Session, ended: Sequence[Ended]) -> None:
     """Store how attempts ended; the deliveries that failed are due again, or given up.
 
-    A webhook is switched off when its endpoint says that it is gone (410), or when a delivery is
-    given up and none has succeeded since its first attempt.
+    A webhook is switched off when its endpoint says that it is gone (410), or when for a whole
+    back-off nothing has reached it: one that fails gets an attempt at a time, so what waits for it
+    would grow for as long as it was waited for a delivery to have had all of its own.
     """
     rows = [_stored(one) for one in ended]
     # A tenant's deletion takes its webhooks before their deliveries; so does this.
-    _note_failing(session, ended)
-    given_up = {
-        one.due.webhook_id
-        for one, row in zip(ended, rows, strict=True)
-        if row["status"] == "failed"
-    }
+    missed = _note_failing(session, ended)
     gone = {one.due.webhook_id for one in ended if one.answer.error == "gone"}
-    for webhook_id in sorted(given_up):
+    for webhook_id in sorted(gone | _hopeless(session, missed)):
         _switch_off(session, webhook_id, at_once=webhook_id in gone)
     session.connection().execute(_STORE, rows)
 
@@ -67,11 +63,13 @@ def _stored(one: Ended) -> dict[str, Any]:
     }
 
 
-def _note_failing(session: Session, ended: Sequence[Ended]) -> None:
+def _note_failing(session: Session, ended: Sequence[Ended]) -> set[str]:
+    """Note which webhooks were reached; those that weren't are returned."""
     reached = {one.due.webhook_id for one in ended if one.answer.error is None}
     missed = {one.due.webhook_id for one in ended} - reached
     _set_failing(session, reached, Webhook.failing_since.is_not(None), None)
     _set_failing(session, missed, Webhook.failing_since.is_(None), clock.now())
+    return missed
 
 
 def _set_failing(
@@ -82,6 +80,16 @@ def _set_failing(
         # updated_at tells of changes that people make.
         values = {"failing_since": since, "updated_at": Webhook.updated_at}
         session.execute(noted.values(values), execution_options=_UNSYNCHRONIZED)
+
+
+def _hopeless(session: Session, missed: Collection[str]) -> set[str]:
+    if not missed:
+        return set()
+    long_ago = clock.now() - schedule.WHOLE_TIME
+    found = select(Webhook.id).where(
+        Webhook.id.in_(sorted(missed)), Webhook.is_active, Webhook.failing_since <= long_ago
+    )
+    return set(session.scalars(found))
 
 
 def _switch_off(session: Session, webhook_id: str, *, at_once: bool) -> None:

@@ -11,7 +11,7 @@ MINUTE, HOUR = 60, 3600
 BACK_OFF = (5, 30, 2 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR)
 # So much is added at most, so that what failed together isn't tried again together.
 JITTER = 0.2
-# For so long at least an endpoint has failed when a delivery is given up.
+# After so long a failing endpoint is given up.
 WHOLE_TIME = timedelta(seconds=sum(BACK_OFF))
 
 

@@ -181,7 +181,8 @@ class DeliveryOut(Schema):
         allow_none=True,
         metadata={
             "description": "Of the last attempt: address_refused, timeout, unreachable, broken, "
-            "redirect, gone, status or secret_unknown; inactive when the webhook was switched off."
+            "redirect, gone, status or secret_unknown; inactive when the webhook was switched off, "
+            "expired when its endpoint had no place for it in 2 days."
         },
     )
     duration_ms = plain.Integer(required=True, allow_none=True)

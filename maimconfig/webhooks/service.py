@@ -44,8 +44,14 @@ class Event(NamedTuple):
 # In Core, for they are on the way of every message.
 _WEBHOOKS: Any = Webhook.__table__
 _DELIVERIES: Any = Delivery.__table__
-_LISTENING = select(_WEBHOOKS.c.tenant_id, _WEBHOOKS.c.id, _WEBHOOKS.c.events).where(
-    _WEBHOOKS.c.tenant_id.in_(bindparam("tenant_ids", expanding=True)), _WEBHOOKS.c.is_active
+# Locked, as the foreign key of a delivery would lock them: one that goes between the two would
+# take with it what is told of. A unit locks its tenant before (`tenants.hold`), as a change does.
+_LISTENING = (
+    select(_WEBHOOKS.c.tenant_id, _WEBHOOKS.c.id, _WEBHOOKS.c.events)
+    .where(
+        _WEBHOOKS.c.tenant_id.in_(bindparam("tenant_ids", expanding=True)), _WEBHOOKS.c.is_active
+    )
+    .with_for_update(read=True)
 )
 
 
@@ -221,6 +227,8 @@ def change(
     secret = changes.pop("secret", None)
     if "events" in changes:
         changes["events"] = _once(changes["events"])
+    if changes.get("url", webhook.url) != webhook.url:
+        changes["failing_since"] = None  # it was another endpoint that failed
     if changes.get("is_active"):
         changes |= {"failing_since": None, "disabled_at": None}
     for field, value in changes.items():

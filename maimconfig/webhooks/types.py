@@ -17,6 +17,7 @@ class Due:
     """
 
     id: str
+    tenant_id: str
     webhook_id: str
     claim: str
     attempts: int

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from maimconfig.backup import restoring, service
 from maimconfig.backup.container import BackupError
@@ -18,6 +19,7 @@ from maimconfig.db import migrations
 from maimconfig.db.session import Database
 from maimconfig.security.vault import Vault
 from tests.cli.command import fails, succeeds
+from tests.servers.mariadb import fresh_database
 
 SECRET = "ChhqW6ZO3-one-secret-for-a-backup-8f2Yt"
 
@@ -97,6 +99,31 @@ def test_nothing_to_back_up(instance_folder: Path, tmp_path: Path) -> None:
     """Where there is no database there is no backup, and no database afterwards."""
     assert "no SQLite file" in fails("backup", str(tmp_path / "x"), instance=instance_folder)
     assert list(tmp_path.iterdir()) == [instance_folder]
+
+
+def test_interrupted(file: Path, mysql_server_url: str) -> None:
+    """A MySQL database of which only some tables were dropped is marked; restored again it's
+    whole."""
+    with fresh_database(mysql_server_url) as url:
+        target = Database(make_url(url), pool_size=2, synchronous="NORMAL")
+        migrations.upgrade(target)
+        # Another's table that refers to one of ours keeps that one from being dropped.
+        execute(target, "CREATE TABLE other LIKE tenants")
+        execute(target, "ALTER TABLE other ADD FOREIGN KEY (id) REFERENCES tenants (id)")
+        with pytest.raises(DBAPIError):
+            restoring.prepare(file, target, Vault([SECRET]), force=True).run(lambda *_: None)
+        assert migrations.current(target) == migrations.RESTORING
+        execute(target, "DROP TABLE other")
+        restoring.prepare(file, target, Vault([SECRET]), force=True).run(lambda *_: None)
+        assert migrations.matches(target)
+        assert migrations.differences(target) == []
+        target.dispose()
+
+
+def execute(database: Database, statement: str) -> None:
+    """Execute a statement by itself."""
+    with database.writer.begin() as connection:
+        connection.execute(text(statement))
 
 
 def test_no_place(file: Path, database: Database, tmp_path: Path) -> None:

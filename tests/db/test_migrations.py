@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import inspect, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
 from maimconfig.db import engine, migrations
 from maimconfig.db.all_models import metadata
@@ -244,6 +247,27 @@ def test_waits_its_turn(
     assert failures == []
     assert migrations.matches(database)
     impatient.dispose()
+
+
+def test_takes_its_time(mysql_server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of a table may take longer than the network's time-out of the service, whose own
+    statements are ended by it."""
+    monkeypatch.setattr(engine, "NETWORK_TIMEOUT_SECONDS", 1)
+    slowly = text("SELECT SLEEP(3)")
+    with fresh_database(mysql_server_url) as url:
+        database = Database(make_url(url), pool_size=2, synchronous="NORMAL")
+        with pytest.raises(OperationalError), database.reader.connect() as connection:
+            connection.execute(slowly)
+        upgrade = command.upgrade
+
+        def upgrade_slowly(config: Config, revision: str) -> None:
+            config.attributes["connection"].execute(slowly)
+            upgrade(config, revision)
+
+        monkeypatch.setattr(command, "upgrade", upgrade_slowly)
+        migrations.upgrade(database)
+        assert migrations.matches(database)
+        database.dispose()
 
 
 def test_waits_no_longer_than_it_says(

@@ -62,6 +62,7 @@ def test_settings(name: str, tmp_path: Path) -> None:
     assert given.keys() <= known
     settings = load_settings({"MAIMCONFIG_INSTANCE": str(tmp_path), **given})
     assert settings.internal_bind.host == "0.0.0.0"
+    assert settings.internal_token == ANY
 
 
 @each_file
@@ -99,9 +100,15 @@ def test_nginx_is_told_where() -> None:
         assert re.search(known, text, re.MULTILINE), known
 
 
+def needed_by(name: str) -> set[str]:
+    """The variables without which compose refuses to start."""
+    return set(re.findall(r"\$\{(\w+):\?\}", (FOLDER / name).read_text("utf-8")))
+
+
 def test_env_file() -> None:
-    """example.env has every variable without which compose refuses to start."""
-    text = (FOLDER / "compose.yaml").read_text("utf-8")
-    needed = set(re.findall(r"\$\{(\w+):\?\}", text))
-    assert needed
+    """example.env has every variable without which compose refuses to start, and on one box that
+    is the token without which the internal plane would be open to other containers."""
+    needed = needed_by("compose.yaml")
+    assert needed_by("compose.edge.yaml") == {"MAIMCONFIG_INTERNAL_TOKEN"}
+    assert needed > needed_by("compose.edge.yaml")
     assert needed == set(re.findall(r"^(\w+)=", (FOLDER / "example.env").read_text(), re.MULTILINE))

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from tests.contract.harness import Remote, workers_of
 from tests.deploy.conftest import Site
 from tests.servers import faulty_provider as faulty
 from tests.servers.faulty_provider import Behaviour, Exchange
-from tests.servers.nginx import REALTIME, Nginx
+from tests.servers.nginx import PUBLIC, REALTIME, Nginx
 from tests.serving.harness import PATIENCE, eventually
 
 CHAT = "/api/v2/chat"
@@ -298,6 +299,40 @@ def test_service_away(site: Site) -> None:
         lonely.close()
     assert (answer.status_code, answer.json()["error_code"]) == (503, "SYS_002")
     assert int(answer.headers["Retry-After"]) > 0
+
+
+class Impatient(Nginx):
+    """nginx that waits a second where it waits a minute."""
+
+    def _places(self) -> dict[str, str]:
+        return {**super()._places(), "proxy_read_timeout 60s;": "proxy_read_timeout 1s;"}
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Answers when nginx has waited for more than a second."""
+
+    def do_POST(self) -> None:
+        """Answer any path."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(2.5)
+        self.send_response(200)
+        self.end_headers()
+
+
+def test_replies_may_take_long(site: Site) -> None:
+    """Where the AI's reply is waited for, and only there, nginx waits for as long as an agent may
+    be given."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
+        threading.Thread(target=slow.serve_forever).start()
+        nginx = Impatient({PUBLIC: f"127.0.0.1:{slow.server_port}"})
+        try:
+            with Site(nginx, site.service, site.provider).caller() as caller:
+                for path in (CHAT, "/api/v1/chat/send", "/v1/chat/completions"):
+                    assert caller.post(path, json={}).status_code == 200, path
+                assert caller.post("/api/v1/chat/messages", json={}).status_code == 503
+        finally:
+            nginx.close()
+            slow.shutdown()
 
 
 class EchoGateway:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -118,6 +119,19 @@ def test_behind_nginx(
     assert line in done.stdout, done.stdout
     assert "(public): MaimConfig is running" in done.stdout
     assert "the internal plane isn't reached" in done.stdout
+
+
+def test_beside_the_service(live_service: Callable[..., LiveService]) -> None:
+    """A service that runs has its ports: the gateway's, and an internal plane's with a token."""
+    token = {"MAIMCONFIG_INTERNAL_TOKEN": "5b1f0c8a9d3e47628f70a1b2c3d4e5f6"}
+    service = live_service(planes=("internal", "public", "realtime"), env=token)
+    binds = {
+        f"MAIMCONFIG_{plane.upper()}_BIND": urlsplit(url).netloc
+        for plane, url in service.urls.items()
+    }
+    done = maimconfig("doctor", instance=service.instance, **token, **binds)
+    for plane in ("internal", "public", "realtime"):
+        assert f"({plane}): MaimConfig is running" in done.stdout, done.stdout
 
 
 class Nginx:

@@ -19,8 +19,8 @@ from maimconfig import clock
 from maimconfig.app import create_app
 from maimconfig.runtime import Runtime
 from maimconfig.settings import Settings
-from maimconfig.webhooks import attempt, outbox, schedule, service
-from maimconfig.webhooks.models import Webhook
+from maimconfig.webhooks import attempt, outbox, places, schedule, service
+from maimconfig.webhooks.models import Delivery, Webhook
 from tests import factories
 from tests.api import Api
 from tests.factories.webhooks import hurry, log_of, webhook
@@ -156,14 +156,38 @@ def test_slow_ones(hooks: Api, emit: Emit, sending: Runtime, receiver: Receiver)
         owner = webhook(hooks, receiver.url(f"/slow{n}"))["tenant_id"]
         events = [service.Event(owner, "message.created", {})] * 60
         sending.write(lambda s, events=events: service.emit_many(s, events))
-    receiver.wait(5 * outbox.PER_ENDPOINT)
+    receiver.wait(5 * places.PER_ENDPOINT)
     good = webhook(hooks, receiver.url("/good"))
     emit(good["tenant_id"])
     (entry,) = settled(hooks, good)
     assert entry["status"] == "delivered"
     # None of the slow ones has been answered, nor got more than its places.
     by_path = Counter(one.path for one in receiver.received)
-    assert by_path == {"/good": 1} | {f"/slow{n}": outbox.PER_ENDPOINT for n in range(5)}
+    assert by_path == {"/good": 1} | {f"/slow{n}": places.PER_ENDPOINT for n in range(5)}
+
+
+def test_one_tenants_slow_ones(
+    hooks: Api, emit: Emit, sending: Runtime, receiver: Receiver
+) -> None:
+    """However many endpoints of a tenant don't answer, others are sent what is theirs; and those
+    that fail get fewer places yet."""
+    owner = factories.tenant(hooks)["id"]
+    receiver.default = silent
+    failing = [webhook(hooks, receiver.url("/failing"), owner) for _ in range(10)]
+    for hook in failing:
+        failing_since(sending, hook, timedelta(hours=1))
+    for _ in range(10):
+        webhook(hooks, receiver.url("/slow"), owner)
+    events = [service.Event(owner, "message.created", {})] * 10
+    sending.write(lambda session: service.emit_many(session, events))
+    receiver.wait(places.PER_TENANT)
+    receiver.by_path["/good"] = status(200)
+    good = webhook(hooks, receiver.url("/good"))
+    emit(good["tenant_id"])
+    settled(hooks, good)
+    by_path = Counter(one.path for one in receiver.received)
+    assert by_path["/failing"] <= places.FAILING_PER_TENANT
+    assert by_path["/failing"] + by_path["/slow"] == places.PER_TENANT
 
 
 def test_slow_and_failing(
@@ -221,6 +245,38 @@ def test_given_up(
     receiver.default = status(200)
     hooks.data(hooks.post(f"/api/v2/deliveries/{entry['id']}/redeliver"))
     eventually(lambda: log_of(hooks, hook, status="delivered"))
+
+
+def test_hopeless(hooks: Api, emit: Emit, receiver: Receiver, sending: Runtime) -> None:
+    """A webhook for which nothing has succeeded all that time is switched off at its next failure,
+    though events come so often that no delivery has had its last attempt; all that waits goes."""
+    hook = webhook(hooks, receiver.url())
+    receiver.default = status(500)
+    emit(hook["tenant_id"])
+    settled(hooks, hook)
+    failing_since(sending, hook, schedule.WHOLE_TIME)
+    events = [service.Event(hook["tenant_id"], "message.created", {})] * 200
+    sending.write(lambda session: service.emit_many(session, events))
+    path = f"/api/v2/webhooks/{hook['id']}"
+    assert eventually(lambda: hooks.data(hooks.get(path))["disabled_at"])
+    hurry(sending)
+    eventually(lambda: not log_of(hooks, hook, status="pending"))
+    assert {entry["error"] for entry in log_of(hooks, hook, page_size=100)} == {"inactive"}
+    assert len(receiver.received) < 10
+
+
+def test_too_late(hooks: Api, emit: Emit, receiver: Receiver, sending: Runtime) -> None:
+    """What its endpoint had no place for in two days is given up."""
+    hook = webhook(hooks, receiver.url())
+    receiver.default = status(500)
+    emit(hook["tenant_id"])
+    settled(hooks, hook)
+    late = update(Delivery).values(due_at=clock.now() - outbox.TOO_LATE)
+    sending.write(lambda session: session.execute(late) and None)
+    sending.webhooks.wake()
+    (entry,) = eventually(lambda: log_of(hooks, hook, status="failed"))
+    assert (entry["error"], entry["next_attempt_at"]) == ("expired", None)
+    assert hooks.data(hooks.get(f"/api/v2/webhooks/{hook['id']}"))["is_active"]
 
 
 def test_switched_off_meanwhile(

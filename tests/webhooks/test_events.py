@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,10 +13,11 @@ from maimconfig.activity import service as activity
 from maimconfig.activity.models import AgentActivity
 from maimconfig.db.session import Session
 from maimconfig.runtime import Runtime
+from maimconfig.webhooks import service as webhooks
 from tests import factories
 from tests.api import Api
 from tests.factories.webhooks import log_of, webhook
-from tests.parallel import at_once, statuses
+from tests.parallel import at_once, statuses, together
 from tests.serving.harness import eventually
 
 NOW = datetime(2036, 11, 24, 8, tzinfo=timezone.utc)
@@ -91,3 +94,22 @@ def test_quota_exceeded(api: Api) -> None:
         api.error(api.post("/api/v2/chat", body), 429, "QUOTA_001")
         months = [data["month"] for event, data in told(api, hook) if event == "quota.exceeded"]
         assert months == ["2036-11", "2036-12"]
+
+
+def test_told_while_it_is_deleted(api: Api, runtime: Runtime) -> None:
+    """Who tells of something while a webhook is being deleted waits, and tells those left."""
+    hook = webhook(api)
+    left = webhook(api, tenant_id=hook["tenant_id"])
+    deleting = threading.Event()
+
+    def delete(session: Session) -> None:
+        webhooks.remove(session, hook["id"])
+        deleting.set()
+        time.sleep(1)
+
+    def tell() -> None:
+        assert deleting.wait(60)
+        runtime.write(lambda session: webhooks.emit(session, hook["tenant_id"], "agent.online", {}))
+
+    together([lambda: runtime.write(delete), tell])
+    assert told(api, left) == [("agent.online", {})]

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
+
+from maimconfig.db.engine import make_writer
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -59,7 +61,7 @@ def upgrade(database: Database, revision: str | None = None) -> None:
             return
         from alembic import command
 
-        with database.writer.begin() as connection:
+        with _patient(database) as engine, engine.begin() as connection:
             command.upgrade(_config(connection), wanted)
 
 
@@ -88,6 +90,19 @@ def differences(database: Database) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         found: list[Any] = compare_metadata(context, metadata)
         return found
+
+
+@contextlib.contextmanager
+def _patient(database: Database) -> Iterator[Engine]:
+    """What changes of tables are made by: one may take longer than any request."""
+    if database.is_sqlite:
+        yield database.writer
+        return
+    engine = make_writer(database.url, pool_size=1, synchronous="FULL", patient=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _config(connection: Connection) -> Config:
