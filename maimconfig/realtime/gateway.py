@@ -24,7 +24,7 @@ from maimconfig.realtime.allowance import Allowances
 from maimconfig.realtime.client import Client
 from maimconfig.realtime.frames import LARGEST_FRAME, CloseCode
 from maimconfig.realtime.hub import Hub
-from maimconfig.realtime.peer import CLOSING_SECONDS, KERNEL_BUFFER, Peer
+from maimconfig.realtime.peer import CLOSING_SECONDS, KERNEL_BUFFER, WRITE_LIMIT, Peer
 from maimconfig.realtime.protocol import Connection, Limits
 from maimconfig.realtime.storing import Storing
 from maimconfig.runtime import Runtime
@@ -151,6 +151,7 @@ class Gateway:
             compression=None,  # it would cost 40 KB a connection
             max_size=LARGEST_FRAME,
             max_queue=16,
+            write_limit=WRITE_LIMIT,
             ping_interval=None,  # `Peer.look_after` pings: the library's own waits for a reader
             open_timeout=10,
             close_timeout=CLOSING_SECONDS,

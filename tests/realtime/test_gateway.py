@@ -273,6 +273,18 @@ def test_long_absence(gateway: RunningGateway, chat: Talk) -> None:
         assert found.seqs(500) == list(range(first, first + 500))
 
 
+def test_large_message(guest: Client, chat: Talk) -> None:
+    """A frame that alone is more than a client may leave unread arrives, live and afterwards."""
+    first = guest.join(chat)["last_seq"] + 1
+    content = "x" * (peer_module.MOST_UNSENT + 1)
+    chat.say(content)
+    assert guest.until("message")["content"] == content
+    chat.say(content)
+    assert guest.seqs(1) == [first + 1]
+    guest.join(chat, after_seq=first - 1)
+    assert guest.seqs(2) == [first, first + 1]
+
+
 def test_after_seq_beyond_the_end(guest: Client, chat: Talk) -> None:
     """An after_seq that doesn't exist yet gets nothing of the past, and what comes."""
     last = guest.join(chat, 10_000)["last_seq"]

@@ -176,6 +176,33 @@ def test_a_creation_again(holder: Caller) -> None:
     assert holder.done("POST", "/sessions", {"user_id": "u"}, **options) == first
 
 
+def test_large_metadata(holder: Caller, public: Api, nobody_answers: None) -> None:
+    """What a caller keeps with a message or a session is small over HTTP as over WebSocket."""
+    begun = holder.begin()
+    session_id, path = begun["session_id"], f"/sessions/{begun['session_id']}"
+    deep: dict[str, Any] = {}
+    for _ in range(20):
+        deep = {"a": deep}
+    holder.say(session_id, metadata={"a": "x" * 8180})
+    for large in ({"a": "x" * 8190}, deep):
+        for method, where, name, body in (
+            ("POST", "/sessions", "metadata", {"user_id": "u"}),
+            ("POST", "/sessions", "context", {"user_id": "u"}),
+            ("PUT", path, "metadata", {}),
+            ("PUT", path, "context", {}),
+            ("POST", "/messages", "metadata", {"session_id": session_id, "content": "x"}),
+            ("POST", "/send", "metadata", {"session_id": session_id, "message": "x"}),
+        ):
+            answer = holder.call(method, where, {**body, name: large})
+            assert list(holder.api.error(answer, 422, "VALIDATION_ERROR")["details"]) == [name]
+    person = staff(public)
+    for kind in ("messages", "notes"):
+        where = f"/api/v1/admin/conversations/{begun['conversation_id']}/{kind}"
+        sent = {"content": "x", "metadata": {"a": "x" * 8190}}
+        answer = public.call("POST", where, json=sent, headers=person.headers)
+        public.error(answer, 422, "VALIDATION_ERROR")
+
+
 def test_sent_and_answered(holder: Caller, script: Script) -> None:
     """POST /chat/send gives the message and the AI's reply to it."""
     script.steps = ["在", "的"]
