@@ -150,7 +150,7 @@ class Gateway:
             process_request=self._admit,
             compression=None,  # it would cost 40 KB a connection
             max_size=LARGEST_FRAME,
-            max_queue=16,
+            max_queue=2,  # frames that a client sends ahead, of up to 1 MiB each
             write_limit=WRITE_LIMIT,
             ping_interval=None,  # `Peer.look_after` pings: the library's own waits for a reader
             open_timeout=10,
