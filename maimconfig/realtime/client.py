@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from maimconfig.conversations import handoff
 from maimconfig.conversations import service as conversations
 from maimconfig.conversations.intake import Incoming
-from maimconfig.db.session import Session
+from maimconfig.db.session import Actor, Session
 from maimconfig.events import Passing
 from maimconfig.http.errors import (
     AppError,
@@ -38,7 +37,7 @@ from maimconfig.realtime.joined import Joined
 from maimconfig.realtime.peer import Peer
 from maimconfig.realtime.protocol import Answer, Close, Connection
 from maimconfig.realtime.storing import Outcome
-from maimconfig.sessions import callers
+from maimconfig.sessions import callers, changes
 from maimconfig.sessions.callers import Opened, Principal
 from maimconfig.users import presence
 
@@ -289,12 +288,10 @@ class Client:
     async def _hand_over(self, command: System) -> None:
         opened = await self._open_to_send(command.session_id)
         agent_type = "human" if command.action == "request_handover" else "ai"
-
-        def switch(session: Session) -> None:
-            conversation = conversations.locked(session, opened.conversation_id)
-            handoff.switch(session, conversation, agent_type)
-
-        await self._gateway.write(switch)
+        await self._gateway.write(
+            lambda session: changes.switch_agent(session, opened, agent_type),
+            Actor(opened.user_id, self._address),
+        )
         state = await self._gateway.read(
             lambda session: looking.state_of(session, command.session_id)
         )

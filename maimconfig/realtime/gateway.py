@@ -17,7 +17,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from maimconfig.db.session import Session
+from maimconfig.db.session import SYSTEM, Actor, Session
 from maimconfig.metrics import definitions as metrics
 from maimconfig.realtime.admission import Admission, Refused, Visit
 from maimconfig.realtime.allowance import Allowances
@@ -111,9 +111,9 @@ class Gateway:
         """Run a unit of work that only reads."""
         return await self.in_thread(self.runtime.read, work)
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Session], T], actor: Actor = SYSTEM) -> T:
         """Run a unit of work that may write."""
-        return await self.in_thread(self.runtime.write, work)
+        return await self.in_thread(self.runtime.write, work, actor)
 
     async def _run(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from maimconfig.agents.models import Agent
 from maimconfig.chat import service as chat
+from maimconfig.conversations.staff import MANAGE
 from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import Session
 from maimconfig.http.errors import (
@@ -65,6 +66,7 @@ class Opened:
         user_id: of staff; of the contact, as the session was given it.
         sender_id: under which the caller's messages are stored: the contact's id or the user's.
         may_send: staff without message.send only read.
+        may_manage: staff who may change what another person has.
     """
 
     session_id: str
@@ -76,6 +78,7 @@ class Opened:
     user_id: str
     sender_id: str
     may_send: bool
+    may_manage: bool = False
 
 
 class _Nonce(NamedTuple):
@@ -135,7 +138,9 @@ def opened(session: Session, principal: Principal, session_id: str) -> Opened:
     if principal.user_id is None or not is_staff(session, principal, row.tenant_id):
         raise ChatSessionNotFound(internal="it is somebody else's")
     user_id = principal.user_id
-    return _opened(row, "staff", user_id, user_id, principal.may("message.send"))
+    return _opened(
+        row, "staff", user_id, user_id, principal.may("message.send"), principal.may(MANAGE)
+    )
 
 
 def opened_of_conversation(session: Session, principal: Principal, conversation_id: str) -> Opened:
@@ -183,7 +188,7 @@ def _is_contact(principal: Principal, row: ChatSession) -> bool:
 
 def _opened(
     row: ChatSession, side: Literal["contact", "staff"], user_id: str, sender_id: str,
-    may_send: bool,
+    may_send: bool, may_manage: bool = False,
 ) -> Opened:  # fmt: skip
     return Opened(
         session_id=row.id,
@@ -195,4 +200,5 @@ def _opened(
         user_id=user_id,
         sender_id=sender_id,
         may_send=may_send,
+        may_manage=may_manage,
     )

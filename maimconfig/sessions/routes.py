@@ -17,7 +17,7 @@ from maimconfig.http.context import actor, current, runtime, session
 from maimconfig.http.parsing import load_body
 from maimconfig.key_checks.refusals import REFUSED
 from maimconfig.security import tokens
-from maimconfig.sessions import access, callers, schemas, sending, service
+from maimconfig.sessions import access, callers, changes, schemas, sending, service
 from maimconfig.sessions.callers import Opened
 
 blp = Blueprint(
@@ -83,7 +83,7 @@ def get_session(session_id: str) -> dict[str, Any]:
 def change_session(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
     """Change a session's metadata or context, wake it or close it"""
     used = _used(session_id)
-    service.change(session(), used.session_id, payload, expected_revisions())
+    changes.change(session(), used.session_id, payload, expected_revisions(), by=used)
     return _shown(used)
 
 
@@ -96,7 +96,7 @@ def change_session(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
 @blp.response(204)
 def close_session(session_id: str) -> Response:
     """Close a session; its conversation stays"""
-    service.close(session(), _used(session_id).session_id, expected_revisions())
+    changes.close(session(), session_id, expected_revisions(), by=_used(session_id))
     return Response(status=204)
 
 
@@ -133,7 +133,7 @@ def list_messages(query: dict[str, Any], session_id: str) -> History:
 def switch_agent(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
     """Have a person answer, or the AI again"""
     used = _used(session_id)
-    service.switch_agent(session(), used.session_id, payload["agent_type"], payload.get("reason"))
+    changes.switch_agent(session(), used, payload["agent_type"], payload.get("reason"))
     return _shown(used)
 
 

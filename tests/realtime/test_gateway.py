@@ -18,12 +18,13 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from maimconfig.api_keys import service as api_keys
+from maimconfig.audit.models import AuditLog
 from maimconfig.events import Passing
 from maimconfig.realtime import frames
 from maimconfig.realtime import gateway as gateway_module
 from maimconfig.realtime import peer as peer_module
 from maimconfig.runtime import Runtime
-from maimconfig.sessions import service as sessions
+from maimconfig.sessions import changes
 from maimconfig.settings import load_settings
 from maimconfig.users import sessions as logins
 from tests.factories.conversations import Talk, agent, staff, talk
@@ -365,10 +366,31 @@ def test_hand_over(gateway: RunningGateway, runtime: Runtime) -> None:
             pass
 
 
+def test_hand_over_refused(
+    gateway: RunningGateway, runtime: Runtime, guest: Client, chat: Talk
+) -> None:
+    """Staff who may not manage give nothing of another's to the AI, and a contact whose session
+    has ended asks for nothing."""
+    one, other = staff(runtime), staff(runtime)
+    chat.say("mine", sender_type="agent", sender_id=one)
+    with gateway.client(login_of(runtime, other)) as person:
+        person.send("system", session_id=chat.chat.id, action="ai_takeover")
+        assert person.until("error")["code"] == "FORBIDDEN"
+    runtime.write(lambda session: changes.close(session, chat.chat.id))
+    guest.send("system", session_id=chat.chat.id, action="ai_takeover")
+    assert guest.until("error")["code"] == "CHAT_005"
+    assert chat.now().assignee_id == one
+    with gateway.client(login_of(runtime, one)) as person:
+        person.send("system", session_id=chat.chat.id, action="ai_takeover")
+        assert person.until("status_update")["agent_type"] == "ai"
+    kept = runtime.read(lambda session: session.query(AuditLog).filter_by(actor=one).all())
+    assert [row.action for row in kept] == ["conversation.switch"]
+
+
 def test_end_of_a_session(guest: Client, chat: Talk, runtime: Runtime) -> None:
     """A session that is closed is told to who listens, and takes no more messages."""
     guest.join(chat)
-    runtime.write(lambda session: sessions.close(session, chat.chat.id))
+    runtime.write(lambda session: changes.close(session, chat.chat.id))
     while guest.until("status_update")["session_status"] != "closed":
         pass
     guest.say(chat)

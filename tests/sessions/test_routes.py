@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from maimconfig.audit.models import AuditLog
 from maimconfig.conversations import handoff, service
 from maimconfig.conversations.models import ConversationMessage, OwedReply
 from maimconfig.providers.types import Failure
@@ -403,6 +404,31 @@ def test_staff(holder: Caller, public: Api, runtime: Runtime, nobody_answers: No
     answer = other.call("POST", "/messages", {"session_id": session_id, "content": "me too"})
     error = other.api.error(answer, 409, "CHAT_005")
     assert error["details"]["assignee_id"] == [said["sender_id"]]
+
+
+def test_what_another_person_has(holder: Caller, public: Api, runtime: Runtime) -> None:
+    """Who may not manage takes nothing away from the person who has a conversation; what staff do
+    is in the audit log."""
+    session_id = holder.begin(agent_type="human")["session_id"]
+    path = f"/sessions/{session_id}"
+    one, other, boss = staff(public), staff(public), staff(public, "admin")
+    one.say(session_id, "here I am")
+    for call in (
+        ("POST", f"{path}/switch-agent", {"agent_type": "ai"}),
+        ("PUT", path, {"status": "closed"}),
+        ("PUT", path, {"metadata": {"a": 1}}),
+        ("DELETE", path),
+    ):
+        other.refused(403, "AUTH_008", *call)
+    assert one.done("PUT", path, {"metadata": {"a": 1}})["metadata"] == {"a": 1}
+    switched = boss.done("POST", f"{path}/switch-agent", {"agent_type": "ai"})
+    assert (switched["agent_type"], switched["assignee_id"]) == ("ai", None)
+    assert other.call("DELETE", path).status_code == 204
+    kept = runtime.read(lambda session: session.query(AuditLog).order_by(AuditLog.id).all())
+    ids = (session_id, switched["conversation_id"])
+    assert [row.action for row in kept if row.resource_id in ids] == [
+        "session.update", "conversation.switch", "session.close",
+    ]  # fmt: skip
 
 
 def test_restricted_staff(holder: Caller, public: Api, runtime: Runtime) -> None:
