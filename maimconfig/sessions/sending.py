@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 USUAL_SECONDS = 30.0
 
+WAITING_AT_ONCE = 2  # replies of a session that one caller waits for in a process
+
 MINUTE = timedelta(minutes=1)
 
 

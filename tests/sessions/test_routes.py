@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -214,6 +215,22 @@ def test_sent_and_answered(holder: Caller, script: Script) -> None:
     assert found["reply"]["reply_to"] == found["message"]["id"]
     assert found["pending"] is False
     assert holder.heard(session_id)["messages"] == [found["message"], found["reply"]]
+
+
+def test_sent_at_once(holder: Caller, runtime: Runtime, script: Script) -> None:
+    """Who waits for two replies in a session waits for no third, and others may."""
+    script.steps = ["好"]
+    session_id, other = holder.begin()["session_id"], holder.begin("other")["session_id"]
+    contact = runtime.read(lambda session: session.get_one(ChatSession, session_id).contact_id)
+    slots = runtime.reply_slots("public")
+    body = {"session_id": session_id, "message": "x"}
+    with contextlib.ExitStack() as waiting:
+        for _ in range(2):
+            waiting.enter_context(slots.had_by(f"{session_id}:{contact}", 2))
+        holder.refused(429, "RATE_001", "POST", "/send", body)
+        assert holder.heard(session_id)["total"] == 0
+        holder.done("POST", "/send", {**body, "session_id": other})
+    assert holder.done("POST", "/send", body)["message"]["seq"] == 1
 
 
 def test_sent_to_a_person(holder: Caller, script: Script) -> None:
@@ -503,6 +520,8 @@ def test_messages_are_limited(
         visitor.api.error(answer, 429, "RATE_001")
         assert int(answer.headers["Retry-After"]) > 0
         assert answer.headers["RateLimit-Remaining"] == "0"
+    switch = f"/sessions/{begun['session_id']}/switch-agent"
+    visitor.refused(429, "RATE_001", "POST", switch, {"agent_type": "human"})
     found = visitor.done("GET", f"/sessions/{begun['session_id']}/messages")
     assert [message["seq"] for message in found["messages"]] == [1, 2, 3]
 
