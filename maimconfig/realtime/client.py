@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 from websockets.exceptions import ConnectionClosed
@@ -45,6 +45,14 @@ if TYPE_CHECKING:
     from maimconfig.realtime.gateway import Gateway
 
 log = structlog.get_logger(__name__)
+
+
+class _Seen(NamedTuple):
+    """Who a client is, and the sessions that it has joined as it may use them; None of one that
+    it mayn't use any more."""
+
+    principal: Principal
+    opened: dict[str, Opened | None]
 
 
 class Client:
@@ -181,30 +189,38 @@ class Client:
         self.checked_at = self._gateway.now()
         if self._principal is None:
             return
-        token, before, session_ids = self._token, self._principal, self._joined.names()
+        token, session_ids = self._token, self._joined.names()
         try:
-            lost = await self._gateway.in_thread(self._lost_sessions, token, before, session_ids)
+            seen = await self._gateway.in_thread(self._look, token, session_ids)
         except AppError as error:
             if error.status in (401, 403) and token == self._token:
                 self._give(self.connection.refused(Auth(token), error, self._gateway.now()))
                 self.peer.shut(CloseCode.NOT_AUTHENTICATED)
             return
-        for session_id in lost:
-            self._joined.forget(session_id)
-            self._give(
-                self.connection.refused(
-                    LeaveSession(session_id), ChatSessionNotFound(), self._gateway.now()
-                )
-            )
+        if token == self._token:  # else it has logged in anew meanwhile
+            self._take_in(seen)
 
-    def _lost_sessions(self, token: str, before: Principal, session_ids: list[str]) -> list[str]:
-        """Those that it may use no longer; in another thread."""
+    def _look(self, token: str, session_ids: list[str]) -> _Seen:
+        """Who it is now, and what it may use; in another thread."""
         principal = self._prove(token, False)
 
-        def lost(session: Session) -> list[str]:
-            return [one for one in session_ids if not _may_open(session, principal, one)]
+        def opened(session: Session) -> dict[str, Opened | None]:
+            return {one: _opened_if_any(session, principal, one) for one in session_ids}
 
-        return self._gateway.runtime.read(lost) if session_ids else []
+        return _Seen(principal, self._gateway.runtime.read(opened) if session_ids else {})
+
+    def _take_in(self, seen: _Seen) -> None:
+        self._principal = seen.principal
+        self._joined.forget_unjoined()
+        for session_id, opened in seen.opened.items():
+            if opened is not None:
+                self._joined.refresh(session_id, opened)
+            elif self._joined.listens_to(session_id):
+                self._joined.forget(session_id)
+                command = LeaveSession(session_id)
+                self._give(
+                    self.connection.refused(command, ChatSessionNotFound(), self._gateway.now())
+                )
 
     # Sessions
 
@@ -313,9 +329,8 @@ class Client:
         return self._principal
 
 
-def _may_open(session: Session, principal: Principal, session_id: str) -> bool:
+def _opened_if_any(session: Session, principal: Principal, session_id: str) -> Opened | None:
     try:
-        callers.opened(session, principal, session_id)
+        return callers.opened(session, principal, session_id)
     except ChatSessionNotFound:
-        return False
-    return True
+        return None

@@ -34,8 +34,8 @@ class Joined:
         self._opened: dict[str, Opened] = {}
 
     def names(self) -> list[str]:
-        """The sessions that are remembered."""
-        return list(self._opened)
+        """The sessions that it has joined."""
+        return list(self._listeners)
 
     def listens_to(self, session_id: str) -> bool:
         """Whether it has joined a session."""
@@ -83,6 +83,18 @@ class Joined:
         self._peer.push(encoded(start.state.as_joined(), frame_id))
         await self._catch_up(listener, start.state)
 
+    def refresh(self, session_id: str, opened: Opened) -> None:
+        """Use a session that it has joined as it is now."""
+        listener = self._listeners.get(session_id)
+        if listener is not None:
+            listener.staff = opened.side == "staff"
+            self._opened[session_id] = opened
+
+    def forget_unjoined(self) -> None:
+        """Ask again before what is only sent to is used."""
+        for session_id in self._opened.keys() - self._listeners.keys():
+            del self._opened[session_id]
+
     def forget(self, session_id: str) -> None:
         """Use a session no more."""
         self._opened.pop(session_id, None)
@@ -92,7 +104,7 @@ class Joined:
 
     def forget_all(self) -> None:
         """Use none any more."""
-        for session_id in self.names():
+        for session_id in list(self._opened):
             self.forget(session_id)
 
     def _remember(self, opened: Opened) -> None:

@@ -27,6 +27,7 @@ from maimconfig.runtime import Runtime
 from maimconfig.sessions import changes
 from maimconfig.settings import load_settings
 from maimconfig.users import sessions as logins
+from maimconfig.users.models import User
 from tests.factories.conversations import Talk, agent, staff, talk
 from tests.realtime.harness import Client, RunningGateway, login_of, raw_connection, token_of
 from tests.servers.mariadb import MariaDB, fresh_database
@@ -185,6 +186,27 @@ def test_login_that_ends(
         assert found.closed() == 4401
         other.send("ping")
         other.receive("pong")
+
+
+def test_staff_demoted(
+    gateway: RunningGateway, runtime: Runtime, chat: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may read no longer reads nothing more: neither what was joined nor what was sent to
+    nor anything else."""
+    monkeypatch.setattr(gateway_module, "CHECK_SECONDS", 0.0)
+    joined, other = chat, talk(runtime, agent_type="human")
+    user_id = staff(runtime)
+    with gateway.client(login_of(runtime, user_id)) as person:
+        person.join(joined)
+        person.say(other)
+        person.until("message_sent")
+        runtime.write(lambda session: setattr(session.get_one(User, user_id), "role", "user"))
+        assert person.until("error")["code"] == "SESSION_NOT_FOUND"
+        for one in (joined, other):
+            person.say(one)
+            assert person.receive("error")["code"] == "SESSION_NOT_FOUND"
+            person.send("join_session", session_id=one.chat.id)
+            assert person.receive("error")["code"] == "SESSION_NOT_FOUND"
 
 
 def test_wrong_frames(guest: Client) -> None:
