@@ -85,13 +85,19 @@ class _Nonce(NamedTuple):
     tenant_id: str
     agent_id: str
     nonce: str
+    session_status: str
     tenant_status: str
     agent_status: str
 
 
 _NONCE_BY_ID: LookUp[_Nonce] = LookUp(
     select(
-        ChatSession.tenant_id, ChatSession.agent_id, ChatSession.nonce, Tenant.status, Agent.status
+        ChatSession.tenant_id,
+        ChatSession.agent_id,
+        ChatSession.nonce,
+        ChatSession.status,
+        Tenant.status,
+        Agent.status,
     )
     .join(Tenant, Tenant.id == ChatSession.tenant_id)
     .join(Agent, Agent.id == ChatSession.agent_id)
@@ -110,7 +116,7 @@ def principal_of(
         count: whether a key counts as used; not when the same caller is only looked at again.
 
     Raises:
-        TokenInvalid: it isn't good.
+        TokenInvalid: it isn't good, or its session was closed.
         TenantNotActive, AgentNotActive: a session's are suspended, which holds at once.
         AppError: a key is refused, see key_checks.refusals.
         DatabaseUnavailable: the database can't be reached.
@@ -171,6 +177,9 @@ def _of_session(runtime: Runtime, token: str) -> Principal:
     row = runtime.database.find(_NONCE_BY_ID, session_id=sent.session_id)
     if row is None or not tokens.is_genuine_chat_token(runtime.vault, sent, row.nonce):
         raise TokenInvalid(internal="unknown chat token")
+    # Closing is how to revoke it; who merely stayed away may still read what was said.
+    if row.session_status == "closed":
+        raise TokenInvalid(internal="its session was closed")
     if row.tenant_status != "active":
         raise TenantNotActive
     if row.agent_status != "active":

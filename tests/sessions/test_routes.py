@@ -137,6 +137,24 @@ def test_changed_and_closed(holder: Caller) -> None:
     holder.refused(409, "CHAT_005", "POST", "/messages", said)
 
 
+def test_token_of_what_has_ended(holder: Caller, runtime: Runtime, nobody_answers: None) -> None:
+    """A closed session's token is good for nothing; an expired one's still reads, and no more."""
+    expired, closed = holder.begin(), holder.begin("other")
+    contact, path = Caller(holder.api, expired["token"]), f"/sessions/{expired['session_id']}"
+    holder.say(expired["session_id"])
+    runtime.write(
+        lambda session: setattr(
+            session.get_one(ChatSession, expired["session_id"]), "status", "expired"
+        )
+    )
+    assert contact.heard(expired["session_id"])["total"] == 1
+    contact.refused(409, "CHAT_005", "PUT", path, {"status": "active"})
+    contact, path = Caller(holder.api, closed["token"]), f"/sessions/{closed['session_id']}"
+    assert contact.call("DELETE", path).status_code == 204
+    for call in (("GET", path), ("GET", f"{path}/messages"), ("DELETE", path)):
+        contact.refused(401, "AUTH_006", *call)
+
+
 def test_messages_are_listed(holder: Caller, nobody_answers: None) -> None:
     """The last messages come in order; before and after go on from a seq or an id."""
     session_id = holder.begin()["session_id"]
