@@ -346,6 +346,21 @@ def test_private_notes(gateway: RunningGateway, runtime: Runtime, chat: Talk) ->
             assert [one for one in said if one in ("between us", "for all")] == expected
 
 
+def test_missed_note(gateway: RunningGateway, runtime: Runtime, chat: Talk) -> None:
+    """Staff who have the last message are given the notes after it, and the contact isn't."""
+    last = chat.say()["seq"]
+    user_id = staff(runtime)
+    chat.say("between us", sender_type="agent", sender_id=user_id, is_private=True)
+    with (
+        gateway.client(login_of(runtime, user_id)) as person,
+        gateway.client(token_of(chat)) as guest,
+    ):
+        for found in (person, guest):
+            assert found.join(chat, after_seq=last)["last_seq"] == last
+        assert person.receive("message")["content"] == "between us"
+        assert guest.silence() == []
+
+
 def test_typing_and_read(gateway: RunningGateway, runtime: Runtime, chat: Talk) -> None:
     """Typing is told to the others and not to who types; what was read is told."""
     user_id = staff(runtime)
