@@ -14,6 +14,7 @@ from maimconfig.conversations import handoff, service
 from maimconfig.conversations.models import ConversationMessage, OwedReply
 from maimconfig.providers.types import Failure
 from maimconfig.runtime import Runtime
+from maimconfig.sessions import sending
 from maimconfig.sessions.models import ChatSession
 from tests import factories
 from tests.api import Api
@@ -249,6 +250,18 @@ def test_sent_at_once(holder: Caller, runtime: Runtime, script: Script) -> None:
         assert holder.heard(session_id)["total"] == 0
         holder.done("POST", "/send", {**body, "session_id": other})
     assert holder.done("POST", "/send", body)["message"]["seq"] == 1
+
+
+def test_sent_and_replied_to_oneself(runtime: Runtime, nobody_answers: None) -> None:
+    """A contact that replies to its own message isn't taken for the AI."""
+    talk = made.talk(runtime)
+    message = talk.say()
+    talk.say("me", reply_to=message["id"])
+    assert sending.wait_for_reply(runtime, message, 0.0) == (None, True)
+    talk.say("AI", sender_type="ai", reply_to=message["id"])
+    found = sending.wait_for_reply(runtime, message, 0.0)
+    assert found.message is not None
+    assert found.message["content"] == "AI"
 
 
 def test_sent_to_a_person(holder: Caller, script: Script) -> None:
