@@ -201,9 +201,12 @@ class Gateway:
             now = self.now()
             metrics.CONNECTIONS.set(len(self._clients), "realtime")
             for client in list(self._clients.values()):
-                client.peer.look_after(now)
-                if client.connection.is_overdue(now):
-                    client.peer.shut(CloseCode.NOT_AUTHENTICATED)
+                try:
+                    client.peer.look_after(now)
+                    if client.connection.is_overdue(now):
+                        client.peer.shut(CloseCode.NOT_AUTHENTICATED)
+                except Exception:  # one client's trouble must not cost the others their pings
+                    log.exception("realtime.tend_failed")
             self._limits.messages.forget_full(now)
 
     async def _check(self) -> None:

@@ -56,9 +56,11 @@ class Peer(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who waits for it."""
-        super().connection_lost(exc)
-        if self._then is not None:
-            self._then()
+        try:
+            super().connection_lost(exc)
+        finally:
+            if self._then is not None:
+                self._then()
 
     def data_received(self, data: bytes) -> None:
         """Note the sign of life; answer what the library answers by itself."""
