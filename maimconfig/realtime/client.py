@@ -16,6 +16,7 @@ from maimconfig.events import Passing
 from maimconfig.http.errors import (
     AppError,
     ChatSessionNotFound,
+    DatabaseUnavailable,
     Forbidden,
     InternalError,
     TokenInvalid,
@@ -43,6 +44,9 @@ from maimconfig.users import presence
 
 if TYPE_CHECKING:
     from maimconfig.realtime.gateway import Gateway
+
+# Nothing that the client could do otherwise.
+_OURS = (DatabaseUnavailable, InternalError)
 
 log = structlog.get_logger(__name__)
 
@@ -155,12 +159,18 @@ class Client:
                 await self._settled()
             await self._DO[type(command)](self, command)
         except AppError as error:
-            self._give(self.connection.refused(command, error, self._gateway.now()))
+            self._refuse(command, error)
         except ConnectionClosed:
             raise
         except Exception:  # the edge of a frame, as a request's is the view
             log.exception("realtime.failed", frame=type(command).__name__)
-            self._give(self.connection.refused(command, InternalError(), self._gateway.now()))
+            self._refuse(command, InternalError())
+
+    def _refuse(self, command: Command, error: AppError) -> None:
+        self._give(self.connection.refused(command, error, self._gateway.now()))
+        if isinstance(command, JoinSession) and isinstance(error, _OURS):
+            # Else it would wait for what it is never told; it comes back by after_seq.
+            self.peer.shut(CloseCode.TRY_AGAIN)
 
     # Logging in
 
@@ -174,7 +184,7 @@ class Client:
         answer = self.connection.logged_in(command, whose, principal.user_id, principal.session_id)
         self._give(answer)
         if self.connection.session_id and not self._joined.listens_to(self.connection.session_id):
-            await self._join(JoinSession(self.connection.session_id, self._after_seq))
+            await self._run(JoinSession(self.connection.session_id, self._after_seq))
 
     def _prove(self, token: str, count: bool) -> Principal:
         """Who shows a token; in another thread."""

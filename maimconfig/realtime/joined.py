@@ -81,7 +81,11 @@ class Joined:
         )
         self._listeners[session_id] = listener
         self._peer.push(encoded(start.state.as_joined(), frame_id))
-        await self._catch_up(listener, start.state)
+        try:
+            await self._catch_up(listener, start.state)
+        except BaseException:  # half joined it would be told nothing
+            self.forget(session_id)
+            raise
 
     def refresh(self, session_id: str, opened: Opened) -> None:
         """Use a session that it has joined as it is now."""

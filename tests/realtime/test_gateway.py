@@ -22,6 +22,7 @@ from maimconfig.audit.models import AuditLog
 from maimconfig.events import Passing
 from maimconfig.realtime import frames
 from maimconfig.realtime import gateway as gateway_module
+from maimconfig.realtime import joined as joined_module
 from maimconfig.realtime import peer as peer_module
 from maimconfig.runtime import Runtime
 from maimconfig.sessions import changes
@@ -160,6 +161,25 @@ def test_late_login(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) ->
         found.send("ping")
         found.receive("pong")
         assert found.closed() == 4401
+
+
+def test_one_bad_peer(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong with one client costs the others nothing of what is done every second."""
+    monkeypatch.setattr(frames, "LOGIN_SECONDS", 1.0)
+    good_one = peer_module.Peer.look_after
+    seen: list[peer_module.Peer] = []
+
+    def look_after(peer: peer_module.Peer, now: float) -> None:
+        seen.append(peer)
+        if peer is seen[0]:
+            raise RuntimeError
+        good_one(peer, now)
+
+    monkeypatch.setattr(peer_module.Peer, "look_after", look_after)
+    with gateway.client():
+        eventually(lambda: bool(seen))
+        with gateway.client() as found:
+            assert found.closed() == 4401
 
 
 def test_wrong_token(gateway: RunningGateway) -> None:
@@ -306,6 +326,18 @@ def test_large_message(guest: Client, chat: Talk) -> None:
     assert guest.seqs(1) == [first + 1]
     guest.join(chat, after_seq=first - 1)
     assert guest.seqs(2) == [first, first + 1]
+
+
+def test_join_that_fails(
+    guest: Client, chat: Talk, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A join that fails half-way closes with 1013, so that the client comes back."""
+    chat.say()
+    with monkeypatch.context() as broken:
+        broken.setattr(joined_module, "after", None)
+        assert guest.join(chat, after_seq=0)["session_id"] == chat.chat.id
+        assert guest.receive("error")["code"] == "SYS_001"
+        assert guest.closed() == 1013
 
 
 def test_after_seq_beyond_the_end(guest: Client, chat: Talk) -> None:
