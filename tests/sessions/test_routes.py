@@ -378,7 +378,8 @@ def test_guests_are_strangers(
 
 
 def test_guests_are_limited(public_with: Callable[..., Api], open_agent: dict[str, Any]) -> None:
-    """The guests of an address begin only so many sessions a minute; other addresses may still."""
+    """The guests of an address begin only so many sessions a minute, though they have a login
+    elsewhere; other addresses may still, and staff."""
     guest = Caller(public_with(guest_sessions_per_minute=3))
     for number in range(3):
         guest.begin(f"u-{number}", agent_id=open_agent["id"])
@@ -388,6 +389,9 @@ def test_guests_are_limited(public_with: Callable[..., Api], open_agent: dict[st
     assert int(answer.headers["Retry-After"]) <= 60
     elsewhere = {"environ_base": {"REMOTE_ADDR": "198.51.100.7"}}
     assert guest.call("POST", "/sessions", body, **elsewhere).status_code == 200
+    stranger = Caller(guest.api, users.person(guest.api, "user").tokens["access_token"])
+    stranger.refused(429, "RATE_001", "POST", "/sessions", body)
+    assert staff(guest.api).begin(agent_id=open_agent["id"])["is_guest"] is False
 
 
 def test_logins(public: Api, api: Api, open_agent: dict[str, Any]) -> None:
