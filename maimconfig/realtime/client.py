@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from websockets.exceptions import ConnectionClosed
 
 from maimconfig.conversations import service as conversations
 from maimconfig.conversations.intake import Incoming
-from maimconfig.db.session import Actor, Session
+from maimconfig.db.session import Actor
 from maimconfig.events import Passing
 from maimconfig.http.errors import (
     AppError,
@@ -34,7 +34,7 @@ from maimconfig.realtime.frames import (
     Typing,
     encoded,
 )
-from maimconfig.realtime.joined import Joined
+from maimconfig.realtime.joined import Joined, opened_now
 from maimconfig.realtime.peer import Peer
 from maimconfig.realtime.protocol import Answer, Close, Connection
 from maimconfig.realtime.storing import Outcome
@@ -49,14 +49,6 @@ if TYPE_CHECKING:
 _OURS = (DatabaseUnavailable, InternalError)
 
 log = structlog.get_logger(__name__)
-
-
-class _Seen(NamedTuple):
-    """Who a client is, and the sessions that it has joined as it may use them; None of one that
-    it mayn't use any more."""
-
-    principal: Principal
-    opened: dict[str, Opened | None]
 
 
 class Client:
@@ -207,30 +199,23 @@ class Client:
                 self._give(self.connection.refused(Auth(token), error, self._gateway.now()))
                 self.peer.shut(CloseCode.NOT_AUTHENTICATED)
             return
-        if token == self._token:  # else it has logged in anew meanwhile
-            self._take_in(seen)
+        if token != self._token:  # it has logged in anew meanwhile
+            return
+        self._principal, opened = seen
+        for session_id in self._joined.take_in(opened):
+            command = LeaveSession(session_id)
+            self._give(self.connection.refused(command, ChatSessionNotFound(), self._gateway.now()))
 
-    def _look(self, token: str, session_ids: list[str]) -> _Seen:
+    def _look(
+        self, token: str, session_ids: list[str]
+    ) -> tuple[Principal, dict[str, Opened | None]]:
         """Who it is now, and what it may use; in another thread."""
         principal = self._prove(token, False)
-
-        def opened(session: Session) -> dict[str, Opened | None]:
-            return {one: _opened_if_any(session, principal, one) for one in session_ids}
-
-        return _Seen(principal, self._gateway.runtime.read(opened) if session_ids else {})
-
-    def _take_in(self, seen: _Seen) -> None:
-        self._principal = seen.principal
-        self._joined.forget_unjoined()
-        for session_id, opened in seen.opened.items():
-            if opened is not None:
-                self._joined.refresh(session_id, opened)
-            elif self._joined.listens_to(session_id):
-                self._joined.forget(session_id)
-                command = LeaveSession(session_id)
-                self._give(
-                    self.connection.refused(command, ChatSessionNotFound(), self._gateway.now())
-                )
+        if not session_ids:
+            return principal, {}
+        return principal, self._gateway.runtime.read(
+            lambda session: opened_now(session, principal, session_ids)
+        )
 
     # Sessions
 
@@ -337,10 +322,3 @@ class Client:
         if self._principal is None:
             raise TokenInvalid
         return self._principal
-
-
-def _opened_if_any(session: Session, principal: Principal, session_id: str) -> Opened | None:
-    try:
-        return callers.opened(session, principal, session_id)
-    except ChatSessionNotFound:
-        return None

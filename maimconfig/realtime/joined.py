@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from maimconfig.conversations.messages import after
-from maimconfig.http.errors import TooManySessions
+from maimconfig.db.session import Session
+from maimconfig.http.errors import ChatSessionNotFound, TooManySessions
 from maimconfig.realtime import looking
 from maimconfig.realtime.frames import FrameId, encoded, encoded_message
 from maimconfig.realtime.hub import Listener
@@ -87,17 +89,27 @@ class Joined:
             self.forget(session_id)
             raise
 
-    def refresh(self, session_id: str, opened: Opened) -> None:
-        """Use a session that it has joined as it is now."""
-        listener = self._listeners.get(session_id)
-        if listener is not None:
-            listener.staff = opened.side == "staff"
-            self._opened[session_id] = opened
+    def take_in(self, now: Mapping[str, Opened | None]) -> list[str]:
+        """Use what it has joined as it is now; what is only sent to is asked for again.
 
-    def forget_unjoined(self) -> None:
-        """Ask again before what is only sent to is used."""
+        Args:
+            now: of the sessions that it had joined; None of one that it may use no more.
+
+        Returns:
+            the sessions that it has lost.
+        """
         for session_id in self._opened.keys() - self._listeners.keys():
             del self._opened[session_id]
+        lost = []
+        for session_id in now.keys() & self._listeners.keys():
+            opened = now[session_id]
+            if opened is None:
+                self.forget(session_id)
+                lost.append(session_id)
+            else:
+                self._listeners[session_id].staff = opened.side == "staff"
+                self._opened[session_id] = opened
+        return lost
 
     def forget(self, session_id: str) -> None:
         """Use a session no more."""
@@ -145,3 +157,16 @@ class Joined:
             await self._peer.taken()
             listener.give(position, message["is_private"], encoded_message(message))
         return len(page) < PAGE
+
+
+def opened_now(
+    session: Session, principal: Principal, session_ids: Sequence[str]
+) -> dict[str, Opened | None]:
+    """Sessions as somebody may use them; None of one that it mayn't."""
+    found: dict[str, Opened | None] = {}
+    for session_id in session_ids:
+        try:
+            found[session_id] = callers.opened(session, principal, session_id)
+        except ChatSessionNotFound:
+            found[session_id] = None
+    return found

@@ -17,8 +17,10 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from maimconfig import clock
 from maimconfig.api_keys import service as api_keys
 from maimconfig.audit.models import AuditLog
+from maimconfig.contacts import directory
 from maimconfig.events import Passing
 from maimconfig.realtime import frames
 from maimconfig.realtime import gateway as gateway_module
@@ -28,6 +30,7 @@ from maimconfig.runtime import Runtime
 from maimconfig.sessions import changes
 from maimconfig.settings import load_settings
 from maimconfig.users import sessions as logins
+from maimconfig.users.login import Login
 from maimconfig.users.models import User
 from tests.factories.conversations import Talk, agent, staff, talk
 from tests.realtime.harness import Client, RunningGateway, login_of, raw_connection, token_of
@@ -227,6 +230,39 @@ def test_staff_demoted(
             assert person.receive("error")["code"] == "SESSION_NOT_FOUND"
             person.send("join_session", session_id=one.chat.id)
             assert person.receive("error")["code"] == "SESSION_NOT_FOUND"
+
+
+def test_contact_merged(
+    gateway: RunningGateway, runtime: Runtime, chat: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connected contact that is merged speaks as the one that stays from the next look on, so
+    that what it sends again is still known."""
+    kept = talk(runtime, (chat.chat.tenant_id, chat.chat.agent_id))
+    user_id = staff(runtime, "admin")
+    looks: list[Any] = []
+    take_in = joined_module.Joined.take_in
+
+    def counted(joined: Any, now: Any) -> list[str]:
+        looks.append(now)
+        return take_in(joined, now)
+
+    monkeypatch.setattr(joined_module.Joined, "take_in", counted)
+    with gateway.client(token_of(chat)) as guest:
+        guest.join(chat)
+        guest.say(chat, client_id="c1")
+        seq = guest.until("message_sent")["seq"]
+        login = Login("s", user_id, "boss", "admin", "active", clock.now(), None, True)
+        runtime.write(
+            lambda session: directory.merge(
+                session, login, kept.chat.contact_id, chat.chat.contact_id
+            )
+        )
+        monkeypatch.setattr(gateway_module, "CHECK_SECONDS", 0.0)
+        eventually(lambda: bool(looks))
+        guest.send("ping")
+        guest.until("pong")
+        guest.say(chat, client_id="c1")
+        assert guest.until("message_sent")["seq"] == seq
 
 
 def test_wrong_frames(guest: Client) -> None:
