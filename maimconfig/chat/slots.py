@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from maimconfig.http.errors import Busy
+from maimconfig.http.errors import Busy, RateLimited
 
 
 class Slots:
@@ -20,6 +21,7 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken = 0
+        self._had: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def take(self, at_most: int = 1) -> int:
@@ -55,3 +57,22 @@ class Slots:
             yield got
         finally:
             self.release(got)
+
+    @contextmanager
+    def had_by(self, whose: str, most: int) -> Iterator[None]:
+        """One of the few places that somebody may have at once, for as long as a block runs.
+
+        Raises:
+            RateLimited: all of them are in use.
+        """
+        with self._lock:
+            if self._had[whose] >= most:
+                raise RateLimited(retry_after=1, internal=f"{most} replies are waited for")
+            self._had[whose] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._had[whose] -= 1
+                if not self._had[whose]:
+                    del self._had[whose]

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from maimconfig import clock
 from maimconfig.audit import service as audit
 from maimconfig.contacts.models import Contact
-from maimconfig.conversations.models import Conversation
+from maimconfig.conversations.models import Conversation, ConversationMessage
 from maimconfig.conversations.service import tell
 from maimconfig.db import revisions
 from maimconfig.db.ids import new_id
@@ -197,9 +197,16 @@ def shown(contact: Contact) -> dict[str, Any]:
 
 def _move(session: Session, source: str, target: str) -> None:
     of_it = Conversation.contact_id == source
-    for conversation_id in session.scalars(
+    ids = session.scalars(
         select(Conversation.id).where(of_it).order_by(Conversation.id).with_for_update()
-    ):
+    ).all()
+    for conversation_id in ids:
+        # By sender and client_id a retry is known, which comes from the one that stays from now on.
+        said = update(ConversationMessage).where(
+            ConversationMessage.conversation_id == conversation_id,
+            ConversationMessage.sender_id == source,
+        )
+        session.execute(said.values(sender_id=target), execution_options=_UNSYNCHRONIZED)
         tell(session, conversation_id)
     moved = {"contact_id": target, "revision": Conversation.revision + 1,
              "updated_at": clock.now()}  # fmt: skip

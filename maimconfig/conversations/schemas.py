@@ -9,6 +9,7 @@ from marshmallow import fields as plain
 
 from maimconfig.chat.schemas import MAX_MESSAGE
 from maimconfig.contacts.schemas import CONTACT
+from maimconfig.conversations.metadata import Metadata
 from maimconfig.conversations.models import AGENT_TYPES, CHANNELS, CLIENT_ID_LENGTH, PRIORITIES
 from maimconfig.conversations.transitions import STATUSES
 from maimconfig.http import fields
@@ -81,7 +82,7 @@ class ConversationNote(InputSchema):
     """POST /admin/conversations/{id}/notes"""
 
     content = fields.String(required=True, validate=fields.length(1, MAX_MESSAGE))
-    metadata = fields.Object(allow_none=True)
+    metadata = Metadata(allow_none=True)
     client_id = fields.Trimmed(low=1, high=CLIENT_ID_LENGTH, allow_none=True)
 
 

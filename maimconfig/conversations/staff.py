@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -218,6 +219,34 @@ def say(
     return stored.message
 
 
+def require_ones_own(conversation: Conversation, user_id: str, may_manage: bool) -> None:
+    """Let nobody change what another person has, who may not manage; the conversation is locked.
+
+    Raises:
+        RoleForbidden: it is another's.
+    """
+    if not (may_manage or conversation.assignee_id in (None, user_id)):
+        raise RoleForbidden(MANAGE)
+
+
+@contextmanager
+def audited(session: Session, conversation: Conversation, verb: str) -> Iterator[None]:
+    """Keep in the audit log what a block changes in a conversation, if it does.
+
+    Args:
+        verb: what is done.
+    """
+    before = {name: getattr(conversation, name) for name in _AUDITED}
+    yield
+    session.flush()
+    after = {name: getattr(conversation, name) for name in _AUDITED}
+    if after != before:
+        audit.record(
+            session, f"conversation.{verb}", conversation.id, tenant_id=conversation.tenant_id,
+            before=before, after=after,
+        )  # fmt: skip
+
+
 def _had_by(login: Login, assignee_id: str) -> ColumnElement[bool]:
     if assignee_id == NOBODY:
         return Conversation.assignee_id.is_(None)
@@ -239,17 +268,10 @@ def _change(
 ) -> Conversation:  # fmt: skip
     tenant_ids = presence.tenants_of(session, login.user_id)
     found = service.locked(session, conversation_id, tenant_ids)
-    if not (anybodys or found.assignee_id in (None, login.user_id) or login.may(MANAGE)):
-        raise RoleForbidden(MANAGE)
+    if not anybodys:
+        require_ones_own(found, login.user_id, login.may(MANAGE))
     revisions.require(found.revision, expected)
-    before = {name: getattr(found, name) for name in _AUDITED}
-    change(found)
-    session.flush()
-    after = {name: getattr(found, name) for name in _AUDITED}
-    if after != before:
-        audit.record(
-            session, f"conversation.{verb}", found.id, tenant_id=found.tenant_id,
-            before=before, after=after,
-        )  # fmt: skip
+    with audited(session, found, verb):
+        change(found)
     presence.note_seen(session, login.user_id)
     return found

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from maimconfig.conversations import handoff
 from maimconfig.conversations import service as conversations
 from maimconfig.conversations.intake import Incoming
-from maimconfig.db.session import Session
+from maimconfig.db.session import Actor
 from maimconfig.events import Passing
 from maimconfig.http.errors import (
     AppError,
     ChatSessionNotFound,
+    DatabaseUnavailable,
     Forbidden,
     InternalError,
     TokenInvalid,
@@ -34,16 +34,19 @@ from maimconfig.realtime.frames import (
     Typing,
     encoded,
 )
-from maimconfig.realtime.joined import Joined
+from maimconfig.realtime.joined import Joined, opened_now
 from maimconfig.realtime.peer import Peer
 from maimconfig.realtime.protocol import Answer, Close, Connection
 from maimconfig.realtime.storing import Outcome
-from maimconfig.sessions import callers
+from maimconfig.sessions import callers, changes
 from maimconfig.sessions.callers import Opened, Principal
 from maimconfig.users import presence
 
 if TYPE_CHECKING:
     from maimconfig.realtime.gateway import Gateway
+
+# Nothing that the client could do otherwise.
+_OURS = (DatabaseUnavailable, InternalError)
 
 log = structlog.get_logger(__name__)
 
@@ -148,12 +151,18 @@ class Client:
                 await self._settled()
             await self._DO[type(command)](self, command)
         except AppError as error:
-            self._give(self.connection.refused(command, error, self._gateway.now()))
+            self._refuse(command, error)
         except ConnectionClosed:
             raise
         except Exception:  # the edge of a frame, as a request's is the view
             log.exception("realtime.failed", frame=type(command).__name__)
-            self._give(self.connection.refused(command, InternalError(), self._gateway.now()))
+            self._refuse(command, InternalError())
+
+    def _refuse(self, command: Command, error: AppError) -> None:
+        self._give(self.connection.refused(command, error, self._gateway.now()))
+        if isinstance(command, JoinSession) and isinstance(error, _OURS):
+            # Else it would wait for what it is never told; it comes back by after_seq.
+            self.peer.shut(CloseCode.TRY_AGAIN)
 
     # Logging in
 
@@ -167,7 +176,7 @@ class Client:
         answer = self.connection.logged_in(command, whose, principal.user_id, principal.session_id)
         self._give(answer)
         if self.connection.session_id and not self._joined.listens_to(self.connection.session_id):
-            await self._join(JoinSession(self.connection.session_id, self._after_seq))
+            await self._run(JoinSession(self.connection.session_id, self._after_seq))
 
     def _prove(self, token: str, count: bool) -> Principal:
         """Who shows a token; in another thread."""
@@ -182,30 +191,31 @@ class Client:
         self.checked_at = self._gateway.now()
         if self._principal is None:
             return
-        token, before, session_ids = self._token, self._principal, self._joined.names()
+        token, session_ids = self._token, self._joined.names()
         try:
-            lost = await self._gateway.in_thread(self._lost_sessions, token, before, session_ids)
+            seen = await self._gateway.in_thread(self._look, token, session_ids)
         except AppError as error:
             if error.status in (401, 403) and token == self._token:
                 self._give(self.connection.refused(Auth(token), error, self._gateway.now()))
                 self.peer.shut(CloseCode.NOT_AUTHENTICATED)
             return
-        for session_id in lost:
-            self._joined.forget(session_id)
-            self._give(
-                self.connection.refused(
-                    LeaveSession(session_id), ChatSessionNotFound(), self._gateway.now()
-                )
-            )
+        if token != self._token:  # it has logged in anew meanwhile
+            return
+        self._principal, opened = seen
+        for session_id in self._joined.take_in(opened):
+            command = LeaveSession(session_id)
+            self._give(self.connection.refused(command, ChatSessionNotFound(), self._gateway.now()))
 
-    def _lost_sessions(self, token: str, before: Principal, session_ids: list[str]) -> list[str]:
-        """Those that it may use no longer; in another thread."""
+    def _look(
+        self, token: str, session_ids: list[str]
+    ) -> tuple[Principal, dict[str, Opened | None]]:
+        """Who it is now, and what it may use; in another thread."""
         principal = self._prove(token, False)
-
-        def lost(session: Session) -> list[str]:
-            return [one for one in session_ids if not _may_open(session, principal, one)]
-
-        return self._gateway.runtime.read(lost) if session_ids else []
+        if not session_ids:
+            return principal, {}
+        return principal, self._gateway.runtime.read(
+            lambda session: opened_now(session, principal, session_ids)
+        )
 
     # Sessions
 
@@ -289,12 +299,10 @@ class Client:
     async def _hand_over(self, command: System) -> None:
         opened = await self._open_to_send(command.session_id)
         agent_type = "human" if command.action == "request_handover" else "ai"
-
-        def switch(session: Session) -> None:
-            conversation = conversations.locked(session, opened.conversation_id)
-            handoff.switch(session, conversation, agent_type)
-
-        await self._gateway.write(switch)
+        await self._gateway.write(
+            lambda session: changes.switch_agent(session, opened, agent_type),
+            Actor(opened.user_id, self._address),
+        )
         state = await self._gateway.read(
             lambda session: looking.state_of(session, command.session_id)
         )
@@ -314,11 +322,3 @@ class Client:
         if self._principal is None:
             raise TokenInvalid
         return self._principal
-
-
-def _may_open(session: Session, principal: Principal, session_id: str) -> bool:
-    try:
-        callers.opened(session, principal, session_id)
-    except ChatSessionNotFound:
-        return False
-    return True

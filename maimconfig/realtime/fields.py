@@ -7,15 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import orjson
-
+from maimconfig.conversations.metadata import METADATA_BYTES, TOO_LARGE, is_small_object
 from maimconfig.i18n import Text
 
 F = TypeVar("F")
 
 LARGEST_SEQ = 2**53  # what JavaScript counts to
-METADATA_BYTES = 8192
-METADATA_DEPTH = 20
 
 MISSING_FIELD = Text("缺少必填字段", "Missing data for required field")
 UNKNOWN_FIELD = Text("未知字段", "Unknown field")
@@ -82,21 +79,6 @@ def _is_seq(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SEQ
 
 
-def _is_small_object(value: Any) -> bool:
-    if not isinstance(value, dict) or not _is_shallow(value, METADATA_DEPTH):
-        return False
-    written = orjson.dumps(value)
-    return len(written) <= METADATA_BYTES and b"\\u0000" not in written
-
-
-def _is_shallow(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        return levels > 0 and all(_is_shallow(item, levels - 1) for item in value.values())
-    if isinstance(value, list):
-        return levels > 0 and all(_is_shallow(item, levels - 1) for item in value)
-    return True
-
-
 _ID = re.compile(r"[A-Za-z0-9_-]{1,50}\Z")
 
 ID = Kind(
@@ -119,12 +101,8 @@ SEQ = Kind(
 )
 OBJECT = Kind(
     f"object of at most {METADATA_BYTES} bytes",
-    _is_small_object,
-    Text(
-        f"必须是最多{METADATA_BYTES}字节、{METADATA_DEPTH}层的对象，不含NUL",
-        f"Must be an object of at most {METADATA_BYTES} bytes and {METADATA_DEPTH} levels, "
-        "without NUL",
-    ),
+    is_small_object,
+    TOO_LARGE,
 )
 
 

@@ -17,14 +17,14 @@ import structlog
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from maimconfig.db.session import Session
+from maimconfig.db.session import SYSTEM, Actor, Session
 from maimconfig.metrics import definitions as metrics
 from maimconfig.realtime.admission import Admission, Refused, Visit
 from maimconfig.realtime.allowance import Allowances
 from maimconfig.realtime.client import Client
 from maimconfig.realtime.frames import LARGEST_FRAME, CloseCode
 from maimconfig.realtime.hub import Hub
-from maimconfig.realtime.peer import CLOSING_SECONDS, KERNEL_BUFFER, Peer
+from maimconfig.realtime.peer import CLOSING_SECONDS, KERNEL_BUFFER, WRITE_LIMIT, Peer
 from maimconfig.realtime.protocol import Connection, Limits
 from maimconfig.realtime.storing import Storing
 from maimconfig.runtime import Runtime
@@ -111,9 +111,9 @@ class Gateway:
         """Run a unit of work that only reads."""
         return await self.in_thread(self.runtime.read, work)
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Session], T], actor: Actor = SYSTEM) -> T:
         """Run a unit of work that may write."""
-        return await self.in_thread(self.runtime.write, work)
+        return await self.in_thread(self.runtime.write, work, actor)
 
     async def _run(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
@@ -150,7 +150,8 @@ class Gateway:
             process_request=self._admit,
             compression=None,  # it would cost 40 KB a connection
             max_size=LARGEST_FRAME,
-            max_queue=16,
+            max_queue=2,  # frames that a client sends ahead, of up to 1 MiB each
+            write_limit=WRITE_LIMIT,
             ping_interval=None,  # `Peer.look_after` pings: the library's own waits for a reader
             open_timeout=10,
             close_timeout=CLOSING_SECONDS,
@@ -200,9 +201,12 @@ class Gateway:
             now = self.now()
             metrics.CONNECTIONS.set(len(self._clients), "realtime")
             for client in list(self._clients.values()):
-                client.peer.look_after(now)
-                if client.connection.is_overdue(now):
-                    client.peer.shut(CloseCode.NOT_AUTHENTICATED)
+                try:
+                    client.peer.look_after(now)
+                    if client.connection.is_overdue(now):
+                        client.peer.shut(CloseCode.NOT_AUTHENTICATED)
+                except Exception:  # one client's trouble must not cost the others their pings
+                    log.exception("realtime.tend_failed")
             self._limits.messages.forget_full(now)
 
     async def _check(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,7 +125,7 @@ class Hub:
         self._read = read
         self._loop = asyncio.get_running_loop()
         self._topics: dict[str, Topic] = {}
-        self._events: list[Event] = []
+        self._events: deque[Event] = deque()
         self._woken = False
         self._dirty: dict[str, None] = {}
         self._due: dict[str, None] = {}
@@ -196,8 +197,9 @@ class Hub:
 
     def _take_events(self) -> None:
         self._woken = False
-        events, self._events = self._events, []
-        for event in events:
+        # One by one: an event that another thread adds meanwhile must not be lost.
+        while self._events:
+            event = self._events.popleft()
             topic = self._topics.get(event.conversation_id)
             if topic is None:
                 continue

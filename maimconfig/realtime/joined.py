@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from maimconfig.conversations.messages import after
-from maimconfig.http.errors import TooManySessions
+from maimconfig.db.session import Session
+from maimconfig.http.errors import ChatSessionNotFound, TooManySessions
 from maimconfig.realtime import looking
 from maimconfig.realtime.frames import FrameId, encoded, encoded_message
 from maimconfig.realtime.hub import Listener
@@ -34,8 +36,8 @@ class Joined:
         self._opened: dict[str, Opened] = {}
 
     def names(self) -> list[str]:
-        """The sessions that are remembered."""
-        return list(self._opened)
+        """The sessions that it has joined."""
+        return list(self._listeners)
 
     def listens_to(self, session_id: str) -> bool:
         """Whether it has joined a session."""
@@ -81,7 +83,33 @@ class Joined:
         )
         self._listeners[session_id] = listener
         self._peer.push(encoded(start.state.as_joined(), frame_id))
-        await self._catch_up(listener, start.state)
+        try:
+            await self._catch_up(listener, start.state)
+        except BaseException:  # half joined it would be told nothing
+            self.forget(session_id)
+            raise
+
+    def take_in(self, now: Mapping[str, Opened | None]) -> list[str]:
+        """Use what it has joined as it is now; what is only sent to is asked for again.
+
+        Args:
+            now: of the sessions that it had joined; None of one that it may use no more.
+
+        Returns:
+            the sessions that it has lost.
+        """
+        for session_id in self._opened.keys() - self._listeners.keys():
+            del self._opened[session_id]
+        lost = []
+        for session_id in now.keys() & self._listeners.keys():
+            opened = now[session_id]
+            if opened is None:
+                self.forget(session_id)
+                lost.append(session_id)
+            else:
+                self._listeners[session_id].staff = opened.side == "staff"
+                self._opened[session_id] = opened
+        return lost
 
     def forget(self, session_id: str) -> None:
         """Use a session no more."""
@@ -92,7 +120,7 @@ class Joined:
 
     def forget_all(self) -> None:
         """Use none any more."""
-        for session_id in self.names():
+        for session_id in list(self._opened):
             self.forget(session_id)
 
     def _remember(self, opened: Opened) -> None:
@@ -129,3 +157,16 @@ class Joined:
             await self._peer.taken()
             listener.give(position, message["is_private"], encoded_message(message))
         return len(page) < PAGE
+
+
+def opened_now(
+    session: Session, principal: Principal, session_ids: Sequence[str]
+) -> dict[str, Opened | None]:
+    """Sessions as somebody may use them; None of one that it mayn't."""
+    found: dict[str, Opened | None] = {}
+    for session_id in session_ids:
+        try:
+            found[session_id] = callers.opened(session, principal, session_id)
+        except ChatSessionNotFound:
+            found[session_id] = None
+    return found

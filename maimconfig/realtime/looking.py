@@ -126,7 +126,9 @@ def start(session: Session, principal: Principal, session_id: str, after_seq: in
     """
     opened = callers.opened(session, principal, session_id)
     state = state_of(session, session_id)
-    if after_seq is None or after_seq >= state.next_seq - 1:
+    # Notes have no seq: staff who have the last message may have missed notes after it.
+    has_all = opened.side == "contact" and after_seq is not None and after_seq >= state.next_seq - 1
+    if after_seq is None or has_all:
         return Start(opened, state, state.next_position - 1)
     return Start(opened, state, messages.position_of_seq(session, state.conversation_id, after_seq))
 

@@ -16,6 +16,7 @@ from websockets.protocol import State
 from maimconfig.realtime.frames import HEARTBEAT_SECONDS, SILENCE_SECONDS, CloseCode
 
 MOST_UNSENT = 256 * 1024  # bytes that wait for a client; the kernel holds some more
+WRITE_LIMIT = 32 * 1024  # bytes; `Peer.taken` waits until no more than this wait
 KERNEL_BUFFER = 64 * 1024  # bytes; what it may hold of a client that doesn't read
 STALLED_SECONDS = 4.0  # without a byte taken, while some wait
 CLOSING_SECONDS = 3.0  # for the closing handshake, after which the connection is cut
@@ -39,6 +40,7 @@ class Peer(ServerConnection):
         self.heard_at = self.loop.time()
         self.closing_at: float | None = None
         self._pinged_at = self.heard_at
+        self._bound = MOST_UNSENT
         self._pushed = 0  # bytes, in all
         self._taken = 0  # of these, by the kernel
         self._taken_at = self.heard_at
@@ -54,25 +56,31 @@ class Peer(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who waits for it."""
-        super().connection_lost(exc)
-        if self._then is not None:
-            self._then()
+        try:
+            super().connection_lost(exc)
+        finally:
+            if self._then is not None:
+                self._then()
 
     def data_received(self, data: bytes) -> None:
         """Note the sign of life; answer what the library answers by itself."""
         self.heard_at = self.loop.time()
         super().data_received(data)
         # Pongs are written without a look at how many wait.
-        if self.transport.get_write_buffer_size() > MOST_UNSENT:
+        if self.transport.get_write_buffer_size() > self._bound:
             self.shut(CloseCode.TRY_AGAIN)
 
     def push(self, frame: bytes) -> None:
         """Send a frame; neither waits nor raises, and closes a client that has too much unread."""
         if self.protocol.state is not State.OPEN:
             return
-        if self.transport.get_write_buffer_size() + len(frame) > MOST_UNSENT:
+        waiting = self.transport.get_write_buffer_size()
+        # After little any frame is let through: one that is too large by itself would come again
+        # after each resumption.
+        if waiting > WRITE_LIMIT and waiting + len(frame) > MOST_UNSENT:
             self.shut(CloseCode.TRY_AGAIN)
             return
+        self._bound = max(MOST_UNSENT, waiting + len(frame) + WRITE_LIMIT)
         self._pushed += len(frame)
         self.protocol.send_text(frame)
         self.send_data()

@@ -179,12 +179,18 @@ class Connection:
             return Answer(encoded(frames.Pong(_server_time()), frame_id))
         if isinstance(command, frames.Message):
             return self._message(command, now)
+        if isinstance(command, frames.System):
+            return self._counted(command, now)
         return command
 
     def _message(self, command: frames.Message, now: float) -> Outcome:
         if len(command.content) > self.limits.message_length:
             details = {"limit": self.limits.message_length, "length": len(command.content)}
             return self.failure("MESSAGE_TOO_LONG", command.id, details, now=now)
+        return self._counted(command, now)
+
+    def _counted(self, command: frames.Message | frames.System, now: float) -> Outcome:
+        """What all in a session are told of has a place in the sender's minute."""
         if wait := self.limits.messages.take((self.whose, command.session_id), now):
             return self._limited(command.id, wait, now)
         return command

@@ -42,7 +42,9 @@ def principal() -> Principal:
 
 
 def principal_or_guest(payload: Mapping[str, Any]) -> Principal | None:
-    """Who asks for a new session; None for a guest, who counts against its address's limit.
+    """Who asks for a new session; None for a guest.
+
+    Guests count against their address's limit, and so do logins that don't vouch for the contact.
 
     Raises:
         TokenInvalid: what is shown isn't good, or is the token of another session.
@@ -57,6 +59,10 @@ def principal_or_guest(payload: Mapping[str, Any]) -> Principal | None:
     proven = _proven(token)
     if proven.kind == "session":
         raise TokenInvalid(internal="a session's token begins no other")
+    if proven.kind == "login" and not runtime().read(
+        lambda session: _vouches_for(session, proven, payload.get("agent_id"))
+    ):
+        _throttle_guests()
     return proven
 
 
@@ -98,6 +104,11 @@ def _whose(session: Session, who: Principal | None, agent_id: str | None) -> tup
             return tenant.id, agent.id, True
     # Whether there is such an agent is nobody's business who may not talk to it.
     raise AgentNotFound if who is not None else GuestsNotAllowed
+
+
+def _vouches_for(session: Session, who: Principal, agent_id: str | None) -> bool:
+    tenant = None if agent_id is None else _with_tenant(session, agent_id)[1]
+    return tenant is not None and _vouches(session, who, tenant)
 
 
 def _vouches(session: Session, who: Principal, tenant: Tenant) -> bool:

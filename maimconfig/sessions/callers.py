@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from maimconfig.agents.models import Agent
 from maimconfig.chat import service as chat
+from maimconfig.conversations.staff import MANAGE
 from maimconfig.db.look_up import LookUp
 from maimconfig.db.session import Session
 from maimconfig.http.errors import (
@@ -65,6 +66,7 @@ class Opened:
         user_id: of staff; of the contact, as the session was given it.
         sender_id: under which the caller's messages are stored: the contact's id or the user's.
         may_send: staff without message.send only read.
+        may_manage: staff who may change what another person has.
     """
 
     session_id: str
@@ -76,19 +78,26 @@ class Opened:
     user_id: str
     sender_id: str
     may_send: bool
+    may_manage: bool = False
 
 
 class _Nonce(NamedTuple):
     tenant_id: str
     agent_id: str
     nonce: str
+    session_status: str
     tenant_status: str
     agent_status: str
 
 
 _NONCE_BY_ID: LookUp[_Nonce] = LookUp(
     select(
-        ChatSession.tenant_id, ChatSession.agent_id, ChatSession.nonce, Tenant.status, Agent.status
+        ChatSession.tenant_id,
+        ChatSession.agent_id,
+        ChatSession.nonce,
+        ChatSession.status,
+        Tenant.status,
+        Agent.status,
     )
     .join(Tenant, Tenant.id == ChatSession.tenant_id)
     .join(Agent, Agent.id == ChatSession.agent_id)
@@ -107,7 +116,7 @@ def principal_of(
         count: whether a key counts as used; not when the same caller is only looked at again.
 
     Raises:
-        TokenInvalid: it isn't good.
+        TokenInvalid: it isn't good, or its session was closed.
         TenantNotActive, AgentNotActive: a session's are suspended, which holds at once.
         AppError: a key is refused, see key_checks.refusals.
         DatabaseUnavailable: the database can't be reached.
@@ -135,7 +144,9 @@ def opened(session: Session, principal: Principal, session_id: str) -> Opened:
     if principal.user_id is None or not is_staff(session, principal, row.tenant_id):
         raise ChatSessionNotFound(internal="it is somebody else's")
     user_id = principal.user_id
-    return _opened(row, "staff", user_id, user_id, principal.may("message.send"))
+    return _opened(
+        row, "staff", user_id, user_id, principal.may("message.send"), principal.may(MANAGE)
+    )
 
 
 def opened_of_conversation(session: Session, principal: Principal, conversation_id: str) -> Opened:
@@ -166,6 +177,9 @@ def _of_session(runtime: Runtime, token: str) -> Principal:
     row = runtime.database.find(_NONCE_BY_ID, session_id=sent.session_id)
     if row is None or not tokens.is_genuine_chat_token(runtime.vault, sent, row.nonce):
         raise TokenInvalid(internal="unknown chat token")
+    # Closing is how to revoke it; who merely stayed away may still read what was said.
+    if row.session_status == "closed":
+        raise TokenInvalid(internal="its session was closed")
     if row.tenant_status != "active":
         raise TenantNotActive
     if row.agent_status != "active":
@@ -183,7 +197,7 @@ def _is_contact(principal: Principal, row: ChatSession) -> bool:
 
 def _opened(
     row: ChatSession, side: Literal["contact", "staff"], user_id: str, sender_id: str,
-    may_send: bool,
+    may_send: bool, may_manage: bool = False,
 ) -> Opened:  # fmt: skip
     return Opened(
         session_id=row.id,
@@ -195,4 +209,5 @@ def _opened(
         user_id=user_id,
         sender_id=sender_id,
         may_send=may_send,
+        may_manage=may_manage,
     )

@@ -17,7 +17,7 @@ from maimconfig.http.context import actor, current, runtime, session
 from maimconfig.http.parsing import load_body
 from maimconfig.key_checks.refusals import REFUSED
 from maimconfig.security import tokens
-from maimconfig.sessions import access, callers, schemas, sending, service
+from maimconfig.sessions import access, callers, changes, schemas, sending, service
 from maimconfig.sessions.callers import Opened
 
 blp = Blueprint(
@@ -83,7 +83,7 @@ def get_session(session_id: str) -> dict[str, Any]:
 def change_session(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
     """Change a session's metadata or context, wake it or close it"""
     used = _used(session_id)
-    service.change(session(), used.session_id, payload, expected_revisions())
+    changes.change(session(), used.session_id, payload, expected_revisions(), by=used)
     return _shown(used)
 
 
@@ -96,7 +96,7 @@ def change_session(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
 @blp.response(204)
 def close_session(session_id: str) -> Response:
     """Close a session; its conversation stays"""
-    service.close(session(), _used(session_id).session_id, expected_revisions())
+    changes.close(session(), session_id, expected_revisions(), by=_used(session_id))
     return Response(status=204)
 
 
@@ -133,7 +133,8 @@ def list_messages(query: dict[str, Any], session_id: str) -> History:
 def switch_agent(payload: dict[str, Any], session_id: str) -> dict[str, Any]:
     """Have a person answer, or the AI again"""
     used = _used(session_id)
-    service.switch_agent(session(), used.session_id, payload["agent_type"], payload.get("reason"))
+    _count(session(), used)
+    changes.switch_agent(session(), used, payload["agent_type"], payload.get("reason"))
     return _shown(used)
 
 
@@ -163,13 +164,15 @@ def send(payload: dict[str, Any]) -> dict[str, Any]:
     `reply` is null when a person has the conversation, and when it takes longer than the agent's
     time-out (`pending`).
     """
-    with runtime().reply_slots(current().plane).held():
+    slots = runtime().reply_slots(current().plane)
+    with slots.held():
         who = access.principal()
         used = runtime().read(lambda unit: callers.opened(unit, who, payload["session_id"]))
-        said = sending.incoming(used, {**payload, "content": payload["message"]})
-        message = runtime().write(lambda unit: _say(unit, used, said), actor())
-        seconds = runtime().read(lambda unit: sending.patience(unit, used))
-        reply = sending.wait_for_reply(runtime(), message, seconds)
+        with slots.had_by(f"{used.session_id}:{used.sender_id}", sending.WAITING_AT_ONCE):
+            said = sending.incoming(used, {**payload, "content": payload["message"]})
+            message = runtime().write(lambda unit: _say(unit, used, said), actor())
+            seconds = runtime().read(lambda unit: sending.patience(unit, used))
+            reply = sending.wait_for_reply(runtime(), message, seconds)
     return {"message": message, "reply": reply.message, "pending": reply.pending}
 
 
@@ -188,10 +191,15 @@ def rate_message(payload: dict[str, Any], message_id: str) -> dict[str, Any]:
 
 
 def _say(unit: Session, used: Opened, said: intake.Incoming) -> dict[str, Any]:
+    _count(unit, used)
+    return intake.store(unit, said).message
+
+
+def _count(unit: Session, used: Opened) -> None:
+    """What a contact does that costs something has a place in its minute."""
     if used.side == "contact":
         verdict = sending.take_minute(unit, used)
         current().headers.update(verdict.headers)
-    return intake.store(unit, said).message
 
 
 def _opened(session_id: str) -> Opened:

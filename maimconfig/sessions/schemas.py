@@ -8,6 +8,7 @@ from marshmallow import Schema, ValidationError, validates_schema
 from marshmallow import fields as plain
 
 from maimconfig.chat.schemas import MAX_MESSAGE, MESSAGE
+from maimconfig.conversations.metadata import Metadata
 from maimconfig.conversations.models import (
     AGENT_TYPES,
     CHANNELS,
@@ -57,8 +58,8 @@ class ChatSessionCreate(InputSchema):
         allow_none=True,
         metadata={"description": "An earlier one of this contact, to go on with; not for guests."},
     )
-    metadata = fields.Object(allow_none=True)
-    context = fields.Object(allow_none=True)
+    metadata = Metadata(allow_none=True)
+    context = Metadata(allow_none=True)
 
 
 class ChatSessionChange(InputSchema):
@@ -69,8 +70,8 @@ class ChatSessionChange(InputSchema):
         validate=fields.one_of("active", "closed"),
         metadata={"description": "`active` wakes an idle one; what has ended stays so."},
     )
-    metadata = fields.Object(allow_none=True)
-    context = fields.Object(allow_none=True)
+    metadata = Metadata(allow_none=True)
+    context = Metadata(allow_none=True)
 
 
 class SwitchAgent(InputSchema):
@@ -91,7 +92,7 @@ class ChatMessageCreate(InputSchema):
     message_type = fields.String(
         load_default="text", allow_none=True, validate=fields.one_of(*SENT_TYPES)
     )
-    metadata = fields.Object(allow_none=True)
+    metadata = Metadata(allow_none=True)
     client_id = fields.Trimmed(
         low=1, high=CLIENT_ID_LENGTH, allow_none=True,
         metadata={"description": "Yours, of this message: makes a retry harmless."},
@@ -110,7 +111,7 @@ class Send(InputSchema):
     message = fields.String(
         required=True, validate=fields.length(1, MAX_MESSAGE), metadata={"example": "你好"}
     )
-    metadata = fields.Object(allow_none=True)
+    metadata = Metadata(allow_none=True)
     client_id = fields.Trimmed(low=1, high=CLIENT_ID_LENGTH, allow_none=True)
 
 

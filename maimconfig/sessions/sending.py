@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 USUAL_SECONDS = 30.0
 
+WAITING_AT_ONCE = 2  # replies of a session that one caller waits for in a process
+
 MINUTE = timedelta(minutes=1)
 
 
@@ -157,6 +159,7 @@ def _reply(session: Session, message: Mapping[str, Any]) -> Reply:
         columns.conversation_id == message["conversation_id"],
         columns.seq > message["seq"],
         columns.reply_to == message["id"],
+        columns.sender_type == "ai",  # anybody may name what they reply to
     )
     row = session.execute(found.order_by(columns.seq).limit(1)).mappings().first()
     return Reply(shown(row), False) if row is not None else Reply(None, pending)

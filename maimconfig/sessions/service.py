@@ -1,9 +1,9 @@
-"""Chat sessions: begun, changed, ended."""
+"""Chat sessions: begun and shown; see `changes` for what becomes of them."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,14 +17,12 @@ from maimconfig.contacts.models import Contact
 from maimconfig.conversations import handoff
 from maimconfig.conversations import service as conversations
 from maimconfig.conversations.models import Conversation
-from maimconfig.db import revisions
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
 from maimconfig.http.errors import (
     AgentNotActive,
     ChatSessionNotFound,
     ConversationNotFound,
-    SessionClosed,
     TenantNotActive,
     TooManySessions,
     TransitionForbidden,
@@ -111,74 +109,6 @@ def get(session: Session, session_id: str) -> tuple[ChatSession, Conversation]:
     return found[0], found[1]
 
 
-def change(
-    session: Session,
-    session_id: str,
-    changes: Mapping[str, Any],
-    expected: Collection[int] | None = None,
-) -> tuple[ChatSession, Conversation]:
-    """Change a session's metadata, context or status.
-
-    Args:
-        changes: `metadata`, `context` and `status`, which may become closed, or active again
-            from idle.
-        expected: revisions that the caller allows.
-
-    Raises:
-        ChatSessionNotFound: there is none.
-        PreconditionFailed: it isn't of an expected revision.
-        SessionClosed: it has ended, or is to be opened again.
-    """
-    chat, conversation = _locked(session, session_id)
-    revisions.require(chat.revision, expected)
-    changed = False
-    for name, column in (("metadata", "details"), ("context", "context")):
-        if changes.get(name) is not None and changes[name] != getattr(chat, column):
-            setattr(chat, column, dict(changes[name]))
-            changed = True
-    status = changes.get("status")
-    if status is not None and status != chat.status:
-        _set_status(session, chat, status)
-        changed = True
-    if changed:
-        chat.revision += 1
-        conversations.touched(session, conversation)
-        session.flush()  # which sets updated_at
-    return chat, conversation
-
-
-def close(session: Session, session_id: str, expected: Collection[int] | None = None) -> None:
-    """End a session by hand; its conversation stays. One that has ended stays as it is.
-
-    Raises:
-        ChatSessionNotFound: there is none.
-        PreconditionFailed: it isn't of an expected revision.
-    """
-    chat, conversation = _locked(session, session_id)
-    revisions.require(chat.revision, expected)
-    if chat.status in OPEN_STATUSES:
-        _set_status(session, chat, "closed")
-        chat.revision += 1
-        conversations.touched(session, conversation)
-
-
-def switch_agent(
-    session: Session, session_id: str, agent_type: str, reason: str | None
-) -> tuple[ChatSession, Conversation]:
-    """Have the AI or a person answer in a session's conversation.
-
-    Raises:
-        ChatSessionNotFound: there is none.
-        SessionClosed: it has ended.
-        TransitionForbidden: its conversation is closed.
-    """
-    chat, conversation = _locked(session, session_id)
-    if chat.status not in OPEN_STATUSES:
-        raise SessionClosed
-    handoff.switch(session, conversation, agent_type, reason)
-    return chat, conversation
-
-
 def shown(session: Session, chat: ChatSession, conversation: Conversation) -> dict[str, Any]:
     """A session on the wire (contract, Chat)."""
     ended = chat.status in ("expired", "closed")
@@ -217,31 +147,6 @@ def expires_after(session: Session) -> timedelta:
 def is_open(chat: ChatSession, now: datetime, lives: timedelta) -> bool:
     """Whether a session may still be used, though nobody has ended it on time."""
     return chat.status in OPEN_STATUSES and chat.last_activity_at + lives > now
-
-
-def _locked(session: Session, session_id: str) -> tuple[ChatSession, Conversation]:
-    """Its conversation first, as messages do it."""
-    of = select(ChatSession.conversation_id).where(ChatSession.id == session_id)
-    conversation_id = session.scalar(of)
-    if conversation_id is None:
-        raise ChatSessionNotFound
-    conversation = conversations.locked(session, conversation_id)
-    chat = session.get(ChatSession, session_id, with_for_update=True, populate_existing=True)
-    if chat is None:
-        raise ChatSessionNotFound
-    return chat, conversation
-
-
-def _set_status(session: Session, chat: ChatSession, status: str) -> None:
-    if chat.status not in OPEN_STATUSES or status not in ("active", "closed"):
-        raise SessionClosed
-    now = clock.now()
-    chat.status = status
-    if status == "closed":
-        chat.due_at = None
-    else:
-        chat.last_activity_at = now
-        chat.due_at = now + idle_after(session)
 
 
 def _require_room(session: Session, contact: Contact) -> None:

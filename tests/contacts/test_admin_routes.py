@@ -88,6 +88,7 @@ def test_merge(boss: Person, public: Api, runtime: Runtime) -> None:
     one, other = kept.chat.contact_id, gone.chat.contact_id
     boss.put(f"{URL}/{one}", {"name": "A", "custom_attributes": {"x": 1}})
     boss.put(f"{URL}/{other}", {"name": "B", "phone": "1", "custom_attributes": {"x": 2, "y": 3}})
+    said = gone.say("x", client_id="c")
     before = gone.now().revision
     merged = boss.made(f"{URL}/{one}/merge", {"contact_id": other})
     assert (merged["name"], merged["phone"]) == ("A", "1")
@@ -95,6 +96,8 @@ def test_merge(boss: Person, public: Api, runtime: Runtime) -> None:
     assert gone.now().contact_id == one
     assert gone.now().revision == before + 1
     assert gone.rows(ChatSession)[0].contact_id == one
+    # A message that is sent again is still known.
+    assert gone.say("x", client_id="c", sender_id=one)["id"] == said["id"]
     assert names(boss) == ["a"]
     assert boss.found(f"{URL}/{other}")["merged_into"] == one
     assert made.talk(runtime, agent, user_id="b").chat.contact_id == one

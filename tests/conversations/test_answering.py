@@ -20,7 +20,7 @@ from maimconfig.conversations.replying import Replying
 from maimconfig.events import Event, Look, Passing
 from maimconfig.providers.types import Failure
 from maimconfig.runtime import Runtime
-from maimconfig.sessions import service as sessions
+from maimconfig.sessions import changes
 from maimconfig.setting_types import OperatorProvider
 from maimconfig.tenants import service as tenants
 from maimconfig.usage.models import UsageRecord
@@ -119,7 +119,7 @@ def test_the_contact_has_left(runtime: Runtime, script: Script, answering: Answe
     """A reply to somebody who closed the session meanwhile is stored and settled all the same."""
     talk = made.talk(runtime)
     talk.say()
-    runtime.write(lambda session: sessions.close(session, talk.chat.id))
+    runtime.write(lambda session: changes.close(session, talk.chat.id))
     answering.start()
     until(lambda: said(talk, "ai") == ["好的"])
     assert runtime.read(lambda session: session.scalars(select(PendingReply)).all()) == []

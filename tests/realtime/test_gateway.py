@@ -17,15 +17,21 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from maimconfig import clock
 from maimconfig.api_keys import service as api_keys
+from maimconfig.audit.models import AuditLog
+from maimconfig.contacts import directory
 from maimconfig.events import Passing
 from maimconfig.realtime import frames
 from maimconfig.realtime import gateway as gateway_module
+from maimconfig.realtime import joined as joined_module
 from maimconfig.realtime import peer as peer_module
 from maimconfig.runtime import Runtime
-from maimconfig.sessions import service as sessions
+from maimconfig.sessions import changes
 from maimconfig.settings import load_settings
 from maimconfig.users import sessions as logins
+from maimconfig.users.login import Login
+from maimconfig.users.models import User
 from tests.factories.conversations import Talk, agent, staff, talk
 from tests.realtime.harness import Client, RunningGateway, login_of, raw_connection, token_of
 from tests.servers.mariadb import MariaDB, fresh_database
@@ -160,6 +166,25 @@ def test_late_login(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) ->
         assert found.closed() == 4401
 
 
+def test_one_bad_peer(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong with one client costs the others nothing of what is done every second."""
+    monkeypatch.setattr(frames, "LOGIN_SECONDS", 1.0)
+    good_one = peer_module.Peer.look_after
+    seen: list[peer_module.Peer] = []
+
+    def look_after(peer: peer_module.Peer, now: float) -> None:
+        seen.append(peer)
+        if peer is seen[0]:
+            raise RuntimeError
+        good_one(peer, now)
+
+    monkeypatch.setattr(peer_module.Peer, "look_after", look_after)
+    with gateway.client():
+        eventually(lambda: bool(seen))
+        with gateway.client() as found:
+            assert found.closed() == 4401
+
+
 def test_wrong_token(gateway: RunningGateway) -> None:
     """A token that isn't good is refused, and the fifth closes with 4401."""
     with gateway.client() as found:
@@ -184,6 +209,60 @@ def test_login_that_ends(
         assert found.closed() == 4401
         other.send("ping")
         other.receive("pong")
+
+
+def test_staff_demoted(
+    gateway: RunningGateway, runtime: Runtime, chat: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may read no longer reads nothing more: neither what was joined nor what was sent to
+    nor anything else."""
+    monkeypatch.setattr(gateway_module, "CHECK_SECONDS", 0.0)
+    joined, other = chat, talk(runtime, agent_type="human")
+    user_id = staff(runtime)
+    with gateway.client(login_of(runtime, user_id)) as person:
+        person.join(joined)
+        person.say(other)
+        person.until("message_sent")
+        runtime.write(lambda session: setattr(session.get_one(User, user_id), "role", "user"))
+        assert person.until("error")["code"] == "SESSION_NOT_FOUND"
+        for one in (joined, other):
+            person.say(one)
+            assert person.receive("error")["code"] == "SESSION_NOT_FOUND"
+            person.send("join_session", session_id=one.chat.id)
+            assert person.receive("error")["code"] == "SESSION_NOT_FOUND"
+
+
+def test_contact_merged(
+    gateway: RunningGateway, runtime: Runtime, chat: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connected contact that is merged speaks as the one that stays from the next look on, so
+    that what it sends again is still known."""
+    kept = talk(runtime, (chat.chat.tenant_id, chat.chat.agent_id))
+    user_id = staff(runtime, "admin")
+    looks: list[Any] = []
+    take_in = joined_module.Joined.take_in
+
+    def counted(joined: Any, now: Any) -> list[str]:
+        looks.append(now)
+        return take_in(joined, now)
+
+    monkeypatch.setattr(joined_module.Joined, "take_in", counted)
+    with gateway.client(token_of(chat)) as guest:
+        guest.join(chat)
+        guest.say(chat, client_id="c1")
+        seq = guest.until("message_sent")["seq"]
+        login = Login("s", user_id, "boss", "admin", "active", clock.now(), None, True)
+        runtime.write(
+            lambda session: directory.merge(
+                session, login, kept.chat.contact_id, chat.chat.contact_id
+            )
+        )
+        monkeypatch.setattr(gateway_module, "CHECK_SECONDS", 0.0)
+        eventually(lambda: bool(looks))
+        guest.send("ping")
+        guest.until("pong")
+        guest.say(chat, client_id="c1")
+        assert guest.until("message_sent")["seq"] == seq
 
 
 def test_wrong_frames(guest: Client) -> None:
@@ -273,6 +352,30 @@ def test_long_absence(gateway: RunningGateway, chat: Talk) -> None:
         assert found.seqs(500) == list(range(first, first + 500))
 
 
+def test_large_message(guest: Client, chat: Talk) -> None:
+    """A frame that alone is more than a client may leave unread arrives, live and afterwards."""
+    first = guest.join(chat)["last_seq"] + 1
+    content = "x" * (peer_module.MOST_UNSENT + 1)
+    chat.say(content)
+    assert guest.until("message")["content"] == content
+    chat.say(content)
+    assert guest.seqs(1) == [first + 1]
+    guest.join(chat, after_seq=first - 1)
+    assert guest.seqs(2) == [first, first + 1]
+
+
+def test_join_that_fails(
+    guest: Client, chat: Talk, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A join that fails half-way closes with 1013, so that the client comes back."""
+    chat.say()
+    with monkeypatch.context() as broken:
+        broken.setattr(joined_module, "after", None)
+        assert guest.join(chat, after_seq=0)["session_id"] == chat.chat.id
+        assert guest.receive("error")["code"] == "SYS_001"
+        assert guest.closed() == 1013
+
+
 def test_after_seq_beyond_the_end(guest: Client, chat: Talk) -> None:
     """An after_seq that doesn't exist yet gets nothing of the past, and what comes."""
     last = guest.join(chat, 10_000)["last_seq"]
@@ -309,6 +412,21 @@ def test_private_notes(gateway: RunningGateway, runtime: Runtime, chat: Talk) ->
             while said[-1] != "for all":
                 said.append(found.until("message")["content"])
             assert [one for one in said if one in ("between us", "for all")] == expected
+
+
+def test_missed_note(gateway: RunningGateway, runtime: Runtime, chat: Talk) -> None:
+    """Staff who have the last message are given the notes after it, and the contact isn't."""
+    last = chat.say()["seq"]
+    user_id = staff(runtime)
+    chat.say("between us", sender_type="agent", sender_id=user_id, is_private=True)
+    with (
+        gateway.client(login_of(runtime, user_id)) as person,
+        gateway.client(token_of(chat)) as guest,
+    ):
+        for found in (person, guest):
+            assert found.join(chat, after_seq=last)["last_seq"] == last
+        assert person.receive("message")["content"] == "between us"
+        assert guest.silence() == []
 
 
 def test_typing_and_read(gateway: RunningGateway, runtime: Runtime, chat: Talk) -> None:
@@ -353,10 +471,31 @@ def test_hand_over(gateway: RunningGateway, runtime: Runtime) -> None:
             pass
 
 
+def test_hand_over_refused(
+    gateway: RunningGateway, runtime: Runtime, guest: Client, chat: Talk
+) -> None:
+    """Staff who may not manage give nothing of another's to the AI, and a contact whose session
+    has ended asks for nothing."""
+    one, other = staff(runtime), staff(runtime)
+    chat.say("mine", sender_type="agent", sender_id=one)
+    with gateway.client(login_of(runtime, other)) as person:
+        person.send("system", session_id=chat.chat.id, action="ai_takeover")
+        assert person.until("error")["code"] == "FORBIDDEN"
+    runtime.write(lambda session: changes.close(session, chat.chat.id))
+    guest.send("system", session_id=chat.chat.id, action="ai_takeover")
+    assert guest.until("error")["code"] == "CHAT_005"
+    assert chat.now().assignee_id == one
+    with gateway.client(login_of(runtime, one)) as person:
+        person.send("system", session_id=chat.chat.id, action="ai_takeover")
+        assert person.until("status_update")["agent_type"] == "ai"
+    kept = runtime.read(lambda session: session.query(AuditLog).filter_by(actor=one).all())
+    assert [row.action for row in kept] == ["conversation.switch"]
+
+
 def test_end_of_a_session(guest: Client, chat: Talk, runtime: Runtime) -> None:
     """A session that is closed is told to who listens, and takes no more messages."""
     guest.join(chat)
-    runtime.write(lambda session: sessions.close(session, chat.chat.id))
+    runtime.write(lambda session: changes.close(session, chat.chat.id))
     while guest.until("status_update")["session_status"] != "closed":
         pass
     guest.say(chat)

@@ -210,7 +210,8 @@ def test_overdue_login() -> None:
 
 
 def test_messages_a_minute() -> None:
-    """A user may send so many messages in a session in a minute, over whichever connection."""
+    """A user may send so many messages in a session in a minute, over whichever connection, and
+    what hands the conversation over counts as one."""
     limits = Limits(100, Allowances(60))
     ones = [Connection(name, limits, 0.0) for name in ("c1", "c2")]
     for made in ones:
@@ -221,7 +222,10 @@ def test_messages_a_minute() -> None:
     refused = ones[0].receive(message, 0.5)
     assert code(refused) == "RATE_LIMITED"
     assert shown(refused)["data"]["details"] == {"retry_after": 0.5}
-    assert isinstance(ones[0].receive(message, 1.0), frames.Message)
+    handed = text("system", {"session_id": SESSION, "action": "request_handover"})
+    assert code(ones[1].receive(handed, 0.5)) == "RATE_LIMITED"
+    assert isinstance(ones[1].receive(handed, 1.0), frames.System)
+    assert isinstance(ones[0].receive(message, 2.0), frames.Message)
     elsewhere = text("message", {"session_id": "sess_2", "content": "x"})
     assert isinstance(ones[0].receive(elsewhere, 1.0), frames.Message)
 

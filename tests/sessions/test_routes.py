@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from maimconfig.audit.models import AuditLog
 from maimconfig.conversations import handoff, service
 from maimconfig.conversations.models import ConversationMessage, OwedReply
 from maimconfig.providers.types import Failure
 from maimconfig.runtime import Runtime
+from maimconfig.sessions import sending
 from maimconfig.sessions.models import ChatSession
 from tests import factories
 from tests.api import Api
@@ -135,6 +138,24 @@ def test_changed_and_closed(holder: Caller) -> None:
     holder.refused(409, "CHAT_005", "POST", "/messages", said)
 
 
+def test_token_of_what_has_ended(holder: Caller, runtime: Runtime, nobody_answers: None) -> None:
+    """A closed session's token is good for nothing; an expired one's still reads, and no more."""
+    expired, closed = holder.begin(), holder.begin("other")
+    contact, path = Caller(holder.api, expired["token"]), f"/sessions/{expired['session_id']}"
+    holder.say(expired["session_id"])
+    runtime.write(
+        lambda session: setattr(
+            session.get_one(ChatSession, expired["session_id"]), "status", "expired"
+        )
+    )
+    assert contact.heard(expired["session_id"])["total"] == 1
+    contact.refused(409, "CHAT_005", "PUT", path, {"status": "active"})
+    contact, path = Caller(holder.api, closed["token"]), f"/sessions/{closed['session_id']}"
+    assert contact.call("DELETE", path).status_code == 204
+    for call in (("GET", path), ("GET", f"{path}/messages"), ("DELETE", path)):
+        contact.refused(401, "AUTH_006", *call)
+
+
 def test_messages_are_listed(holder: Caller, nobody_answers: None) -> None:
     """The last messages come in order; before and after go on from a seq or an id."""
     session_id = holder.begin()["session_id"]
@@ -176,6 +197,33 @@ def test_a_creation_again(holder: Caller) -> None:
     assert holder.done("POST", "/sessions", {"user_id": "u"}, **options) == first
 
 
+def test_large_metadata(holder: Caller, public: Api, nobody_answers: None) -> None:
+    """What a caller keeps with a message or a session is small over HTTP as over WebSocket."""
+    begun = holder.begin()
+    session_id, path = begun["session_id"], f"/sessions/{begun['session_id']}"
+    deep: dict[str, Any] = {}
+    for _ in range(20):
+        deep = {"a": deep}
+    holder.say(session_id, metadata={"a": "x" * 8180})
+    for large in ({"a": "x" * 8190}, deep):
+        for method, where, name, body in (
+            ("POST", "/sessions", "metadata", {"user_id": "u"}),
+            ("POST", "/sessions", "context", {"user_id": "u"}),
+            ("PUT", path, "metadata", {}),
+            ("PUT", path, "context", {}),
+            ("POST", "/messages", "metadata", {"session_id": session_id, "content": "x"}),
+            ("POST", "/send", "metadata", {"session_id": session_id, "message": "x"}),
+        ):
+            answer = holder.call(method, where, {**body, name: large})
+            assert list(holder.api.error(answer, 422, "VALIDATION_ERROR")["details"]) == [name]
+    person = staff(public)
+    for kind in ("messages", "notes"):
+        where = f"/api/v1/admin/conversations/{begun['conversation_id']}/{kind}"
+        sent = {"content": "x", "metadata": {"a": "x" * 8190}}
+        answer = public.call("POST", where, json=sent, headers=person.headers)
+        public.error(answer, 422, "VALIDATION_ERROR")
+
+
 def test_sent_and_answered(holder: Caller, script: Script) -> None:
     """POST /chat/send gives the message and the AI's reply to it."""
     script.steps = ["在", "的"]
@@ -186,6 +234,34 @@ def test_sent_and_answered(holder: Caller, script: Script) -> None:
     assert found["reply"]["reply_to"] == found["message"]["id"]
     assert found["pending"] is False
     assert holder.heard(session_id)["messages"] == [found["message"], found["reply"]]
+
+
+def test_sent_at_once(holder: Caller, runtime: Runtime, script: Script) -> None:
+    """Who waits for two replies in a session waits for no third, and others may."""
+    script.steps = ["好"]
+    session_id, other = holder.begin()["session_id"], holder.begin("other")["session_id"]
+    contact = runtime.read(lambda session: session.get_one(ChatSession, session_id).contact_id)
+    slots = runtime.reply_slots("public")
+    body = {"session_id": session_id, "message": "x"}
+    with contextlib.ExitStack() as waiting:
+        for _ in range(2):
+            waiting.enter_context(slots.had_by(f"{session_id}:{contact}", 2))
+        holder.refused(429, "RATE_001", "POST", "/send", body)
+        assert holder.heard(session_id)["total"] == 0
+        holder.done("POST", "/send", {**body, "session_id": other})
+    assert holder.done("POST", "/send", body)["message"]["seq"] == 1
+
+
+def test_sent_and_replied_to_oneself(runtime: Runtime, nobody_answers: None) -> None:
+    """A contact that replies to its own message isn't taken for the AI."""
+    talk = made.talk(runtime)
+    message = talk.say()
+    talk.say("me", reply_to=message["id"])
+    assert sending.wait_for_reply(runtime, message, 0.0) == (None, True)
+    talk.say("AI", sender_type="ai", reply_to=message["id"])
+    found = sending.wait_for_reply(runtime, message, 0.0)
+    assert found.message is not None
+    assert found.message["content"] == "AI"
 
 
 def test_sent_to_a_person(holder: Caller, script: Script) -> None:
@@ -302,7 +378,8 @@ def test_guests_are_strangers(
 
 
 def test_guests_are_limited(public_with: Callable[..., Api], open_agent: dict[str, Any]) -> None:
-    """The guests of an address begin only so many sessions a minute; other addresses may still."""
+    """The guests of an address begin only so many sessions a minute, though they have a login
+    elsewhere; other addresses may still, and staff."""
     guest = Caller(public_with(guest_sessions_per_minute=3))
     for number in range(3):
         guest.begin(f"u-{number}", agent_id=open_agent["id"])
@@ -312,6 +389,9 @@ def test_guests_are_limited(public_with: Callable[..., Api], open_agent: dict[st
     assert int(answer.headers["Retry-After"]) <= 60
     elsewhere = {"environ_base": {"REMOTE_ADDR": "198.51.100.7"}}
     assert guest.call("POST", "/sessions", body, **elsewhere).status_code == 200
+    stranger = Caller(guest.api, users.person(guest.api, "user").tokens["access_token"])
+    stranger.refused(429, "RATE_001", "POST", "/sessions", body)
+    assert staff(guest.api).begin(agent_id=open_agent["id"])["is_guest"] is False
 
 
 def test_logins(public: Api, api: Api, open_agent: dict[str, Any]) -> None:
@@ -376,6 +456,31 @@ def test_staff(holder: Caller, public: Api, runtime: Runtime, nobody_answers: No
     answer = other.call("POST", "/messages", {"session_id": session_id, "content": "me too"})
     error = other.api.error(answer, 409, "CHAT_005")
     assert error["details"]["assignee_id"] == [said["sender_id"]]
+
+
+def test_what_another_person_has(holder: Caller, public: Api, runtime: Runtime) -> None:
+    """Who may not manage takes nothing away from the person who has a conversation; what staff do
+    is in the audit log."""
+    session_id = holder.begin(agent_type="human")["session_id"]
+    path = f"/sessions/{session_id}"
+    one, other, boss = staff(public), staff(public), staff(public, "admin")
+    one.say(session_id, "here I am")
+    for call in (
+        ("POST", f"{path}/switch-agent", {"agent_type": "ai"}),
+        ("PUT", path, {"status": "closed"}),
+        ("PUT", path, {"metadata": {"a": 1}}),
+        ("DELETE", path),
+    ):
+        other.refused(403, "AUTH_008", *call)
+    assert one.done("PUT", path, {"metadata": {"a": 1}})["metadata"] == {"a": 1}
+    switched = boss.done("POST", f"{path}/switch-agent", {"agent_type": "ai"})
+    assert (switched["agent_type"], switched["assignee_id"]) == ("ai", None)
+    assert other.call("DELETE", path).status_code == 204
+    kept = runtime.read(lambda session: session.query(AuditLog).order_by(AuditLog.id).all())
+    ids = (session_id, switched["conversation_id"])
+    assert [row.action for row in kept if row.resource_id in ids] == [
+        "session.update", "conversation.switch", "session.close",
+    ]  # fmt: skip
 
 
 def test_restricted_staff(holder: Caller, public: Api, runtime: Runtime) -> None:
@@ -450,6 +555,8 @@ def test_messages_are_limited(
         visitor.api.error(answer, 429, "RATE_001")
         assert int(answer.headers["Retry-After"]) > 0
         assert answer.headers["RateLimit-Remaining"] == "0"
+    switch = f"/sessions/{begun['session_id']}/switch-agent"
+    visitor.refused(429, "RATE_001", "POST", switch, {"agent_type": "human"})
     found = visitor.done("GET", f"/sessions/{begun['session_id']}/messages")
     assert [message["seq"] for message in found["messages"]] == [1, 2, 3]
 
