@@ -39,15 +39,24 @@ class LogFile:
         self._looked = time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = _open(path)
+        self._is_cut = False
 
     def write(self, text: str) -> None:
         """Append whole lines. One that can't be written is counted as lost: a full disk shall not
         be the end of a request that needs none."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._look()
+        line = text.encode("utf-8", "backslashreplace")
+        if self._is_cut:
+            line = b"\n" + line
         try:
-            os.write(self._handle, text.encode("utf-8", "backslashreplace"))
+            written = os.write(self._handle, line)
         except OSError:
+            LOG_LINES_LOST.add(1)
+            return
+        # A disk that is nearly full takes a part; what comes next shall not be appended to that.
+        self._is_cut = written < len(line)
+        if self._is_cut:
             LOG_LINES_LOST.add(1)
 
     def flush(self) -> None:

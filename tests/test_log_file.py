@@ -29,6 +29,25 @@ for number in range(3000):
 """
 
 
+# Writes more than a file may hold (a full disk takes a part in the same way), and goes on.
+CUT = """
+import resource, sys
+from pathlib import Path
+from maimconfig.log_file import LogFile
+from maimconfig.metrics.definitions import LOG_LINES_LOST
+
+out = LogFile(Path(sys.argv[1]), max_bytes=0, keep=1)
+out.write("whole\\n")
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+out.write("cut in the middle\\n")
+out.write("not written at all\\n")
+resource.setrlimit(resource.RLIMIT_FSIZE, before)
+out.write("after\\n")
+print(LOG_LINES_LOST.snapshot()[()][0])
+"""
+
+
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the file's name before every line."""
@@ -90,6 +109,17 @@ def test_a_full_disk() -> None:
     for _ in range(3):
         out.write("a line\n")
     assert LOG_LINES_LOST.snapshot()[()] == [lost + 3]
+
+
+def test_a_line_that_is_cut(tmp_path: Path) -> None:
+    """A line of which a part could be written is counted, and the next one begins a line."""
+    path = tmp_path / "x.log"
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert path.read_text() == "whole\ncut \nafter\n"
+    assert done.stdout == "2\n"
 
 
 def test_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

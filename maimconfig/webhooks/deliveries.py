@@ -45,19 +45,23 @@ def redeliver(session: Session, delivery_id: str, *, owner_id: str | None = None
         WebhookInactive: its webhook is switched off.
     """
     wanted = (
-        select(Delivery, Webhook.is_active)
+        select(Webhook.is_active)
+        .select_from(Delivery)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(Delivery.id == delivery_id)
     )
     if owner_id is not None:
         owner = select(Tenant.owner_id).where(Tenant.id == Delivery.tenant_id).scalar_subquery()
         wanted = wanted.where(owner == owner_id)
-    row = session.execute(wanted).first()
-    if row is None:
+    is_active = session.scalar(wanted)
+    if is_active is None:
         raise DeliveryNotFound
-    delivery, is_active = row
     if not is_active:
         raise WebhookInactive
+    # As it is now: a sender may just be storing how its attempt ended.
+    delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
+    if delivery is None:
+        raise DeliveryNotFound
     # Whoever is sending it holds a claim that counts no more.
     again = {"status": "pending", "attempts": 0, "due_at": clock.now(), "claim": None,
              "settled_at": None}  # fmt: skip

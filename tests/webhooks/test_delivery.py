@@ -17,13 +17,15 @@ from sqlalchemy import update
 
 from maimconfig import clock
 from maimconfig.app import create_app
+from maimconfig.db.session import Session
 from maimconfig.runtime import Runtime
 from maimconfig.settings import Settings
-from maimconfig.webhooks import attempt, outbox, places, schedule, service
+from maimconfig.webhooks import attempt, deliveries, outbox, places, schedule, service
 from maimconfig.webhooks.models import Delivery, Webhook
 from tests import factories
 from tests.api import Api
 from tests.factories.webhooks import hurry, log_of, webhook
+from tests.parallel import together
 from tests.servers.service import LiveService
 from tests.serving.harness import eventually
 from tests.webhooks.receiver import (
@@ -305,6 +307,31 @@ def test_redelivery(hooks: Api, emit: Emit, receiver: Receiver) -> None:
         eventually(lambda: log_of(hooks, hook, status="delivered"))
     assert len({(one.id, one.body) for one in received}) == 1
     assert len(log_of(hooks, hook)) == 1
+
+
+def test_redelivered_while_it_ends(hooks: Api, emit: Emit, sending: Runtime) -> None:
+    """Who sends a delivery again while its attempt's end is being stored has it sent again."""
+    sending.webhooks.close()  # this process only writes
+    hook = webhook(hooks)
+    emit(hook["tenant_id"])
+    (entry,) = log_of(hooks, hook)
+    ending = threading.Event()
+
+    def end(session: Session) -> None:
+        now = clock.now()
+        ended = {"status": "delivered", "attempts": 1, "due_at": None, "settled_at": now}
+        session.execute(update(Delivery).values(ended))
+        ending.set()
+        time.sleep(1)
+
+    def again() -> None:
+        assert ending.wait(60)
+        sending.write(lambda session: deliveries.redeliver(session, entry["id"]) and None)
+
+    together([lambda: sending.write(end), again])
+    (entry,) = log_of(hooks, hook)
+    assert (entry["status"], entry["attempts"], entry["settled_at"]) == ("pending", 0, None)
+    assert entry["next_attempt_at"]
 
 
 def test_several_senders(hooks: Api, receiver: Receiver, sending: Runtime) -> None:
