@@ -240,11 +240,12 @@ def test_lock_wait_timeout(mysql: Runtime) -> None:
 
 
 def test_no_savepoints() -> None:
-    """Nothing uses a savepoint: a deadlock within one is reported as a savepoint that is missing,
-    which hides that the unit may run again."""
+    """No unit uses a savepoint: a deadlock within one is reported as a savepoint that is missing,
+    which hides that the unit may run again. The import of old services' rows is begun again by
+    hand."""
     package = Path(engine.__file__).parent.parent
     using = [file.name for file in package.rglob("*.py") if "begin_nested" in file.read_text()]
-    assert using == []
+    assert using == ["legacy.py"]
 
 
 # --- the pool ------------------------------------------------------------------------------------

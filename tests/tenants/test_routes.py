@@ -366,7 +366,7 @@ class TestList:
 
 class TestDelete:
     def test_everything_goes(self, api: Api) -> None:
-        """With a tenant go its agents, keys, templates, settings, heart-beats and usage."""
+        """With a tenant go its agents, keys, templates, settings, conversations and usage."""
         owner = factories.tenant(api)["id"]
         template = factories.template(api, tenant_id=owner)
         agents = [
@@ -378,6 +378,9 @@ class TestDelete:
         factories.plugin_setting(api, owner, agents[0]["id"])
         factories.usage(api, owner)
         factories.chat(api, agents[0])
+        visit = {"user_id": "u", "agent_type": "human"}
+        holder = {"Authorization": f"Bearer {keys[0]['api_key']}"}
+        assert api.post("/api/v1/chat/sessions", visit, headers=holder).status_code == 200
         with time_machine.travel("2036-01-01T00:00:00Z", tick=False):
             deleted = api.data(api.delete(f"{URL}/{owner}"))
         assert deleted == {
@@ -394,9 +397,17 @@ class TestDelete:
                 "chat_messages": 2,
                 "chat_monthly_use": 1,
                 "chat_pending_replies": 0,
+                "chat_sessions": 1,
                 "chat_streams": 1,
+                "contacts": 1,
+                "conversation_messages": 1,
+                "conversations": 1,
+                "owed_replies": 0,
                 "plugin_settings": 2,
+                "staff_tenants": 0,
                 "usage_records": 2,
+                "webhook_deliveries": 0,
+                "webhooks": 0,
             },
         }
         api.error(api.get(f"{URL}/{owner}"), 404, "TENANT_001")
