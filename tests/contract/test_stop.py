@@ -22,7 +22,7 @@ Start = Callable[..., LiveService]
 
 CONNECTIONS = 16
 WRITERS = 4
-ROUNDS = int(os.environ.get("MAIMCONFIG_TEST_KILL_ROUNDS") or 10)
+ROUNDS = int(os.environ.get("MAIMCONFIG_TEST_KILL_ROUNDS") or 5)
 UNWRITTEN = 1.0  # s, contract: "at most one second of counts at a kill -9"
 BUSY = 2.0  # s more for a machine that is busy with other tests
 
