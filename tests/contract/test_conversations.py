@@ -25,13 +25,13 @@ def provider() -> Iterator[FaultyProvider]:
 
 @pytest.fixture
 def service(
-    live_service: Callable[..., LiveService], migrated_database_url: str, provider: FaultyProvider
+    live_service: Callable[..., LiveService], database_url: str, provider: FaultyProvider
 ) -> LiveService:
     """A service whose agents ask the provider."""
     account = {
         "OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": provider.base_url, "OPENAI_MODEL": "m",
     }  # fmt: skip
-    return live_service(migrated_database_url, env=account)
+    return live_service(database_url, "--auto-migrate", env=account)
 
 
 class Visitors:
@@ -112,7 +112,7 @@ def test_stopped_while_it_answers(service: LiveService, provider: FaultyProvider
 
 
 def test_stopped_while_it_cannot(
-    live_service: Callable[..., LiveService], migrated_database_url: str, provider: FaultyProvider
+    live_service: Callable[..., LiveService], database_url: str, provider: FaultyProvider
 ) -> None:
     """What isn't made within the drain is left to the next process, which makes it at once."""
     env = {
@@ -120,12 +120,12 @@ def test_stopped_while_it_cannot(
         "MAIMCONFIG_DRAIN_SECONDS": "1",
     }  # fmt: skip
     provider.default = trickle(100_000, 0.5)  # they never end
-    service = live_service(migrated_database_url, env=env)
+    service = live_service(database_url, "--auto-migrate", env=env)
     visitors = Visitors(service, 3)
     visitors.say("在吗")
     until(lambda: len(provider.requests) == 3)
     assert service.stop() == 0
-    assert unleased(migrated_database_url) == 3
+    assert unleased(database_url) == 3
     provider.default = answer("在的")
     service.start()
     until(lambda: all(visitors.replies()))
