@@ -19,6 +19,7 @@ from websockets.exceptions import WebSocketException
 
 BACK_OFF = 0.05  # s before the first new try; doubled up to the longest
 LONGEST_BACK_OFF = 1.0
+AGAIN = 1.0  # s, after a refusal for now: more wait for the database than may
 BETWEEN_CUTS = (0.2, 1.5)  # s
 BETWEEN_MESSAGES = (0.05, 0.4)  # s
 LOST = (OSError, WebSocketException, asyncio.TimeoutError)
@@ -129,10 +130,13 @@ class Member:
             await self._send(socket, client_id)
 
     async def _settle(self, socket: ClientConnection) -> None:
-        for client_id in list(self.open):
-            await self._send(socket, client_id)
         while self.open:
-            await asyncio.sleep(0.02)
+            for client_id in list(self.open):
+                await self._send(socket, client_id)
+            refused = len(self.refusals)
+            while self.open and len(self.refusals) == refused:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(AGAIN if self.open else 0)
 
     async def _send(self, socket: ClientConnection, client_id: str) -> None:
         data = {"content": client_id, "client_id": client_id}
