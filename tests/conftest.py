@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """The controller of pytest-xdist (or the only process) owns the MariaDB of the run."""
     if not hasattr(config, "workerinput"):
         config.stash[_mariadb] = shared.SharedMariaDB()
+        # Hundreds of processes are started, which can't all leave bytecode behind where
+        # PYTHONDONTWRITEBYTECODE is set.
+        compileall.compile_dir(config.rootpath / "maimconfig", quiet=1)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -79,19 +79,22 @@ def as_path(value: str) -> str:
     return quote(value.encode("utf-8", "surrogatepass"), safe="")
 
 
-def bodies(valid: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def bodies(
+    valid: dict[str, Any], schema: dict[str, Any], *, deep: bool
+) -> Iterator[dict[str, Any]]:
     """Bodies that are wrong in one place, from one that is right.
 
     Args:
         valid: a body that is accepted.
         schema: of the body, with its references resolved one level deep.
+        deep: go one level into objects too.
     """
     names = sorted({*schema.get("properties", {}), *valid})
     for name in names:
         yield {key: value for key, value in valid.items() if key != name}
         for value in VALUES:
             yield {**valid, name: value}
-        for inner in _within(schema.get("properties", {}).get(name, {})):
+        for inner in _within(schema.get("properties", {}).get(name, {})) if deep else ():
             for value in VALUES:
                 yield {**valid, name: {inner: value}}
     yield {**valid, "unknown\0": 1}

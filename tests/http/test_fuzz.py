@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 20
+EXAMPLES = int(os.environ.get("MAIMCONFIG_TEST_FUZZ_EXAMPLES") or 8)
 
 
 @pytest.fixture

@@ -61,6 +61,8 @@ class LiveService:
                 for plane in ("internal", "public", "realtime")
             },
             **({"DATABASE_URL": database_url} if database_url else {}),
+            # Measured, it would take twice as long to start.
+            "COVERAGE_PROCESS_CONFIG": "",
             **(env or {}),
         }
         self.urls: dict[str, str] = {}
@@ -132,7 +134,7 @@ class LiveService:
         self.start()
 
     def close(self) -> None:
-        """End it in good order when it runs: only so is its coverage measured."""
+        """End it in good order when it runs."""
         if self.process.poll() is None:
             self.stop()
 
