@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from maimconfig.db import migrations
 from maimconfig.db.base import MYSQL_TABLE, Base
-from maimconfig.db.session import Database
+from maimconfig.db.session import Database, may_run_again
 from maimconfig.security.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -119,5 +119,8 @@ def _store_secret_id(database: Database, key_id: str) -> None:
     try:
         with database.writer.begin() as connection:
             connection.execute(insert(SystemState).values(name=SECRET_ID, value=key_id))
-    except IntegrityError:
+    except DBAPIError as error:
+        # Of two nodes of a Galera cluster the second hears of it at its commit, as of a deadlock.
+        if not isinstance(error, IntegrityError) and not may_run_again(error):
+            raise
         log.info("secret_id.stored_by_another_process")
