@@ -17,9 +17,10 @@ from tests.servers.mariadb import fresh_database
 from tests.servers.private import ServerUnavailable
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def galera() -> Iterator[Galera]:
-    """Three nodes for the tests of a module, which leave all three as they found them: there."""
+    """Three nodes, which a test that harms one leaves as it found them: to start them takes longer
+    than most tests."""
     try:
         found = Galera()
     except ServerUnavailable as reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -28,7 +29,7 @@ from tests.parallel import together
 from tests.servers.galera import Galera
 
 THREADS = 4  # a node
-PATIENT = 20  # times
+PATIENT = 200  # times
 HOUR = timedelta(hours=1)
 
 Work = Callable[[Runtime, int], Any]
@@ -67,7 +68,7 @@ def _outcome(work: Callable[[Runtime, Any], Any], runtime: Runtime, given: Any) 
         try:
             return str(work(runtime, given))
         except DatabaseUnavailable:
-            continue  # as callers do who are told to come again
+            time.sleep(0.1)  # as callers do who are told to come again
         except AppError as error:
             return type(error).__name__
     return DatabaseUnavailable.__name__
