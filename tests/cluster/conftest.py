@@ -11,6 +11,7 @@ import pytest
 
 from maimconfig.runtime import Runtime
 from maimconfig.settings import load_settings
+from tests.cli.command import succeeds
 from tests.contract.harness import MASTER_SECRET
 from tests.servers.galera import Galera
 from tests.servers.mariadb import fresh_database
@@ -30,9 +31,12 @@ def galera() -> Iterator[Galera]:
 
 
 @pytest.fixture(scope="module")
-def database_urls(galera: Galera) -> Iterator[list[str]]:
-    """URLs of one database, by way of each node."""
+def database_urls(galera: Galera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """URLs of one database with all tables, by way of each node."""
     with fresh_database(galera.nodes[0].url) as url:
+        folder: Path = tmp_path_factory.mktemp("upgrade")
+        settings = {"DATABASE_URL": url, "MAIMCONFIG_SECRET_KEY": MASTER_SECRET}
+        succeeds("db", "upgrade", instance=folder, **settings)
         name = url.rpartition("/")[2]
         yield [f"{node.url}{name}" for node in galera.nodes]
 
@@ -52,6 +56,6 @@ def runtimes(
                 "MAIMCONFIG_INSTANCE": str(folder / str(number)),
             }
             settings = replace(load_settings(env), pool_size=20)
-            found.append(Runtime.open(settings, auto_migrate=True))
+            found.append(Runtime.open(settings))
             ends.callback(found[-1].close)
         yield found

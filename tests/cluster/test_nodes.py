@@ -13,12 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from maimconfig.db import migrations
 from tests.cluster.load import CHAT, Load, Scene
 from tests.cluster.machines import Machine, machines
-from tests.cluster.rows import checksums, miscounted, missing, taken
+from tests.cluster.rows import asked, checksums, miscounted, missing, taken
 from tests.contract.harness import VALIDATE, Remote
 from tests.servers.galera import Galera
-from tests.servers.mariadb import connect
+from tests.servers.mariadb import connect, fresh_database
 from tests.serving.harness import PATIENCE, eventually
 
 # Of load, in all: a third with all nodes, a third without one, a third with it again.
@@ -35,15 +36,29 @@ def pair(
     folder: Path = tmp_path_factory.mktemp("pair")
     first = partial(Machine, folder / "0", database_urls[0])
     second = partial(Machine, folder / "1", database_urls[1])
-    # One after the other: the lock that keeps two from migrating at once is of one node alone.
-    with machines([first]) as here, machines([second]) as there:
-        yield [*here, *there]
+    with machines([first, second]) as both:
+        yield both
 
 
 @pytest.fixture
 def scene(pair: list[Machine]) -> Scene:
     """What is written to."""
     return Scene(pair[0].web.internal, pair[0].web.public)
+
+
+def test_started_at_once(galera: Galera, tmp_path: Path) -> None:
+    """Of machines that start at once on all nodes of an empty database one makes the tables, and
+    all are ready when they are there."""
+    with fresh_database(galera.nodes[0].url) as url:
+        name = url.rpartition("/")[2]
+        makers = [
+            partial(Machine, tmp_path / str(node.number), f"{node.url}{name}")
+            for node in galera.nodes
+        ]
+        with machines(makers) as all_of_them:
+            for machine in all_of_them:
+                eventually(machine.is_ready)
+        assert asked(url, "SELECT version_num FROM alembic_version") == ((migrations.head(),),)
 
 
 def test_node_killed(
