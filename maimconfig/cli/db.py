@@ -26,9 +26,12 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Bring the schema to this version's; may be run again, and by several at once."""
+    """Bring the schema to this version's; may be run again, and by several at once.
+
+    Of a Galera cluster by one at a time: its nodes know nothing of each other's locks.
+    """
     settings, database = open_database()
-    lifecycle.prepare(database, open_vault(settings), auto_migrate=True)
+    lifecycle.prepare(database, open_vault(settings), auto_migrate=True, by_hand=True)
     _say_current(database)
 
 

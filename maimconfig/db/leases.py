@@ -76,9 +76,16 @@ def give_back(session: Session, name: str, owner: str) -> None:
 
 
 def alone(session: Session, name: str) -> None:
-    """Wait until nobody else is in a unit that called this with the same name."""
+    """Wait until nobody else is in a unit that called this with the same name.
+
+    The row is changed and not only locked: the nodes of a Galera cluster know nothing of each
+    other's locks, but of two who changed a row the second runs again.
+    """
     _make(session, name)
-    session.execute(select(Lease.name).where(Lease.name == name).with_for_update())
+    session.execute(
+        update(Lease).where(Lease.name == name).values(owner=secrets.token_hex(8)),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def _make(session: Session, name: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from maimconfig.db import migrations
 from maimconfig.db.base import MYSQL_TABLE, Base
-from maimconfig.db.session import Database
+from maimconfig.db.session import Database, may_run_again
 from maimconfig.security.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class SystemState(Base):
 SECRET_ID = "secret_id"
 
 
-def prepare(database: Database, vault: Vault, *, auto_migrate: bool) -> None:
+def prepare(database: Database, vault: Vault, *, auto_migrate: bool, by_hand: bool = False) -> None:
     """Bring the database to where the service can use it.
 
     An embedded SQLite file is made and upgraded; a MySQL database only when told to. When it
@@ -43,6 +43,8 @@ def prepare(database: Database, vault: Vault, *, auto_migrate: bool) -> None:
 
     Args:
         auto_migrate: upgrade MySQL too.
+        by_hand: upgrade a Galera cluster by way of whichever node this is, since a person sees to
+            it that nobody else does.
 
     Raises:
         StartError: the database is under another master secret or of a newer version, or the
@@ -53,7 +55,8 @@ def prepare(database: Database, vault: Vault, *, auto_migrate: bool) -> None:
             prepare_file(database)
         if database.is_sqlite or auto_migrate:
             _refuse_newer(database)
-            migrations.upgrade(database)
+            if by_hand or migrations.may_begin(database):
+                migrations.upgrade(database)
         if migrations.matches(database):
             verify_secret(database, vault)
     except (DBAPIError, OSError) as error:
@@ -119,5 +122,8 @@ def _store_secret_id(database: Database, key_id: str) -> None:
     try:
         with database.writer.begin() as connection:
             connection.execute(insert(SystemState).values(name=SECRET_ID, value=key_id))
-    except IntegrityError:
+    except DBAPIError as error:
+        # Of two nodes of a Galera cluster the second hears of it at its commit, as of a deadlock.
+        if not isinstance(error, IntegrityError) and not may_run_again(error):
+            raise
         log.info("secret_id.stored_by_another_process")

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from maimconfig import clock
 from maimconfig.audit import service as audit
-from maimconfig.db import revisions
+from maimconfig.db import leases, revisions
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
 from maimconfig.http.errors import LastAdmin, UserNotFound, UserTaken
@@ -213,6 +213,7 @@ def give_personal_tenant(session: Session, user: User) -> None:
 
 def _lock_admins(session: Session) -> set[str]:
     """The active admins, whom nobody else can change until the end of the unit."""
+    leases.alone(session, "admins")
     active = select(User.id).where(User.role == "admin", User.status == "active")
     return set(session.scalars(active.order_by(User.id).with_for_update()))
 

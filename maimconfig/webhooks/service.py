@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, insert, select
 
 from maimconfig import clock
 from maimconfig.audit import service as audit
-from maimconfig.db import revisions
+from maimconfig.db import leases, revisions
 from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
 from maimconfig.http.errors import Invalid, TenantQuotaExceeded, WebhookNotFound
@@ -134,6 +134,7 @@ def create(
         Invalid: the URL leads to an address that isn't public.
     """
     tenants.get(session, tenant_id, lock=True)
+    leases.alone(session, "webhooks")
     number = select(func.count()).select_from(Webhook).where(Webhook.tenant_id == tenant_id)
     if (session.scalar(number) or 0) >= MAX_WEBHOOKS:
         raise TenantQuotaExceeded(f"webhooks: {MAX_WEBHOOKS}")

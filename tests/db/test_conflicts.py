@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from maimconfig.db import engine
-from maimconfig.db.session import MAX_ATTEMPTS, Session
+from maimconfig.db.session import MAX_ATTEMPTS, MAX_DEADLOCKS, Session
 from maimconfig.http.errors import DatabaseUnavailable
 from maimconfig.runtime import Runtime
 from maimconfig.tenants.models import Tenant
@@ -194,7 +194,7 @@ def test_killed_again_and_again(mysql: Runtime, kill: Callable[[Session], None])
 
 
 def test_deadlock_each_time(mysql: Runtime) -> None:
-    """A unit that is a deadlock's victim each time is 503 after three attempts, nothing done."""
+    """A unit that is a deadlock's victim each time is 503 after ten attempts, nothing done."""
     attempts = []
 
     def work(session: Session) -> None:
@@ -205,7 +205,7 @@ def test_deadlock_each_time(mysql: Runtime) -> None:
 
     with pytest.raises(DatabaseUnavailable):
         mysql.write(work)
-    assert len(attempts) == MAX_ATTEMPTS
+    assert len(attempts) == MAX_DEADLOCKS
     assert count(mysql, "victim") == 0
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.servers.private import PrivateServer, free_port
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx" / "nginx.conf"
 PUBLIC, REALTIME = "127.0.0.1:8880", "127.0.0.1:8001"
+_OPTIONS = "fail_timeout=2s"
 
 
 class Nginx(PrivateServer):
@@ -24,12 +25,14 @@ class Nginx(PrivateServer):
     program = "nginx"
     package = "nginx"
 
-    def __init__(self, upstreams: Mapping[str, str]) -> None:
+    def __init__(self, upstreams: Mapping[str, str | Sequence[str]]) -> None:
         """
         Args:
-            upstreams: PUBLIC or REALTIME -> host:port of the plane.
+            upstreams: PUBLIC or REALTIME -> host:port of the plane, on one machine or several.
         """
-        self._upstreams = upstreams
+        self._upstreams = {
+            known: [here] if isinstance(here, str) else here for known, here in upstreams.items()
+        }
         self._plain_port = free_port()
         super().__init__()
 
@@ -111,5 +114,8 @@ class Nginx(PrivateServer):
             "/etc/nginx/tls/fullchain.pem": str(self.certificate),
             "/etc/nginx/tls/privkey.pem": f"{self.folder}/privkey.pem",
             "http {": f"http {{\n{temporary}",
-            **{f"server {known};": f"server {here};" for known, here in self._upstreams.items()},
+            **{
+                f"server {known} {_OPTIONS};": "".join(f"server {one} {_OPTIONS};" for one in here)
+                for known, here in self._upstreams.items()
+            },
         }

@@ -65,6 +65,22 @@ def upgrade(database: Database, revision: str | None = None) -> None:
             command.upgrade(_config(connection), wanted)
 
 
+def may_begin(database: Database) -> bool:
+    """Whether a process may migrate without being told to by a person.
+
+    The lock that lets one runner through is of one server: the nodes of a Galera cluster know
+    nothing of each other's. So of its nodes one is chosen, the first of those that are there.
+    """
+    if database.is_sqlite:
+        return True
+    with database.reader.connect() as connection:
+        wsrep = connection.execute(text("SHOW VARIABLES LIKE 'wsrep_on'")).first()
+        if wsrep is None or wsrep[1] != "ON":
+            return True
+        place = connection.execute(text("SHOW STATUS LIKE 'wsrep_local_index'")).one()
+        return int(place[1]) == 0
+
+
 def stamp(database: Database, revision: str) -> None:
     """Say which revision the tables are at, whatever they were at before.
 
