@@ -15,7 +15,7 @@ from maimconfig.db.ids import new_id
 from maimconfig.db.session import Session
 from maimconfig.http.pagination import Page, paginate
 
-# What `record` is told of; no id is one of these, for ids are not chosen by callers.
+# What `record` is told of. An object whose very id is one of these words isn't found by it.
 KINDS = frozenset(
     ("agent", "api_key", "chat_stream", "contact", "conversation", "login_session",
      "plugin_setting", "session", "template", "tenant", "user", "webhook")
@@ -87,7 +87,7 @@ def find(
     if tenant_id is not None:
         rows = rows.where(AuditLog.tenant_id == tenant_id)
     if resource is not None:
-        # Either, but never both by OR, which neither database finds in an index in order.
+        # One of the two: by OR neither database finds them in the order of an index.
         named = AuditLog.resource_type if resource in KINDS else AuditLog.resource_id
         rows = rows.where(named == resource)
     if actor is not None:
