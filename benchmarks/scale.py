@@ -18,33 +18,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import func, insert, make_url, select, text
-
-from benchmarks import scale_cases
+from benchmarks import scale_cases, scale_jobs
 from benchmarks.processes import Served
 from benchmarks.scale_cases import Case, Subjects
-from benchmarks.scale_data import BIG, SMALL, Rows, Sizes, store
-from maimconfig.db import lifecycle, migrations
-from maimconfig.db.ids import new_id
-from maimconfig.db.session import Database
-from maimconfig.runtime import open_vault
-from maimconfig.security import passwords
-from maimconfig.settings import load_settings
-from maimconfig.tenants.models import Tenant
-from maimconfig.users.models import User
+from benchmarks.scale_data import Rows
+from benchmarks.scale_fill import PASSWORD, environment, filled_rows
+from benchmarks.scale_ids import BIG, SMALL, Sizes
 
 LIMIT = 5.0
+# What a page of 20 is at most; only answers without pages grow past five times of it.
+ANSWER = 20_000
 WARM_UP = 3
-# The tables are filled at this revision and upgraded from it, which is measured too.
-FILLED_AT = "0006"
-PASSWORD = "a password of the scale benchmark"
-# The last moment of the year that is filled; a round one, so that the rows are the same each day.
-NOW = datetime.now(timezone.utc).replace(hour=0, minute=30, second=0, microsecond=0)
 
 
 @dataclass
@@ -77,6 +65,21 @@ class Filled:
             raise SystemExit(f"{self.name}: {url} {answer.status} {body[:300]!r}")
         return took, answer.headers, body
 
+    def change(self, method: str, path: str, body: dict[str, Any]) -> float:
+        """Milliseconds of a call that writes, by an administrator."""
+        headers = {"Content-Type": "application/json"}
+        if path.startswith("/api/v1/admin"):
+            headers["Authorization"] = f"Bearer {self.tokens['admin']}"
+        connection = self.connections["internal"]
+        began = time.perf_counter()
+        connection.request(method, path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = answer.read()
+        took = (time.perf_counter() - began) * 1000
+        if answer.status != 200:
+            raise SystemExit(f"{self.name}: {path} {answer.status} {said[:300]!r}")
+        return took
+
     def _shown(self, case: Case) -> dict[str, str]:
         if case.path.startswith("/v1/") or case.path.startswith("/api/v2/chat"):
             return {"Authorization": f"Bearer {self.rows.secret(0)}"}
@@ -96,9 +99,15 @@ def main() -> None:
             stack.enter_context(_served(folder, name, sizes, options.database))
             for name, sizes in (("big", BIG), ("small", SMALL))
         )
-        found = sorted(_measured(big, small, options), key=lambda one: -one.ratio)
+        asked = [*_measured(big, small, options), *_written(big, small, options)]
+        found = sorted(asked, key=lambda one: -one.ratio)
+        env = big.env
+        if options.jobs:
+            stack.close()  # the jobs have the database for themselves
+            scale_jobs.backup(env, Path(env["MAIMCONFIG_INSTANCE"]).parent)
+            scale_jobs.jobs(env)
     _print(found)
-    sys.exit(any(one.ratio > LIMIT for one in found))
+    sys.exit(any(one.ratio > LIMIT and not one.grown for one in found))
 
 
 def _options() -> argparse.Namespace:
@@ -107,6 +116,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--calls", type=int, default=40)
     parser.add_argument("--keep", help="folder of the databases, to measure them again")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--jobs", action="store_true", help="run the jobs too, which delete rows")
     return parser.parse_args()
 
 
@@ -114,8 +124,8 @@ def _options() -> argparse.Namespace:
 def _served(folder: Path, name: str, sizes: Sizes, server: str | None) -> Iterator[Filled]:
     place = folder / name
     place.mkdir(parents=True, exist_ok=True)
-    env = _environment(place, name, server)
-    rows = _filled(place, env, sizes, server)
+    env = environment(place, name, server)
+    rows = filled_rows(place, env, sizes, server)
     command = ["-m", "maimconfig", "serve"]
     with Served(command, ["internal", "public"], env, place / "errors.log") as served:
         connections = {
@@ -127,68 +137,6 @@ def _served(folder: Path, name: str, sizes: Sizes, server: str | None) -> Iterat
                          (("admin", "scale-admin"), ("owner", "user0"))}  # fmt: skip
         yield filled
         print(f"{name}: RSS {served.rss_mb():.0f} MB after the calls", flush=True)
-
-
-def _environment(place: Path, name: str, server: str | None) -> dict[str, str]:
-    database = {} if server is None else {
-        "DATABASE_URL": make_url(server).set(database=f"scale_{name}").render_as_string(False)
-    }  # fmt: skip
-    return {
-        "MAIMCONFIG_INSTANCE": str(place / "instance"),
-        "MAIMCONFIG_INTERNAL_BIND": "127.0.0.1:0",
-        "MAIMCONFIG_PUBLIC_BIND": "127.0.0.1:0",
-        "MAIMCONFIG_REALTIME_BIND": "",
-        "MAIMCONFIG_LOG_FILE": str(place / "service.log"),
-        **database,
-    }
-
-
-def _filled(place: Path, env: dict[str, str], sizes: Sizes, server: str | None) -> Rows:
-    settings = load_settings(env)
-    vault = open_vault(settings)
-    rows = Rows(sizes, NOW, vault.encrypt, vault.key_hash)
-    if (place / "filled").exists():
-        rows.now = datetime.fromisoformat((place / "filled").read_text())
-    elif server is not None:
-        made = Database(make_url(server), pool_size=1, synchronous="NORMAL")
-        with made.writer.begin() as connection:
-            connection.execute(text(f"DROP DATABASE IF EXISTS scale_{place.name}"))
-            connection.execute(text(f"CREATE DATABASE scale_{place.name}"))
-        made.dispose()
-    database = Database(
-        make_url(settings.database_url), pool_size=1, synchronous="NORMAL", patient=True
-    )
-    if not (place / "filled").exists():
-        _fill(database, rows)
-        (place / "filled").write_text(NOW.isoformat())
-    began = time.perf_counter()
-    migrations.upgrade(database)
-    print(f"{place.name}: upgrade {time.perf_counter() - began:.1f} s", flush=True)
-    lifecycle.verify_secret(database, vault)
-    database.dispose()
-    return rows
-
-
-def _fill(database: Database, rows: Rows) -> None:
-    if database.is_sqlite:
-        lifecycle.prepare_file(database)
-    migrations.upgrade(database, FILLED_AT)
-    began = time.perf_counter()
-    for model, made in rows.tables():
-        with database.writer.begin() as connection:
-            number = store(connection, model, made)
-        print(f"{model.__tablename__}: {number} rows, {time.perf_counter() - began:.0f} s",
-              flush=True)  # fmt: skip
-    hashed = passwords.hash_password(PASSWORD)
-    admin = {
-        **rows._user(0), "id": new_id("user"), "username": "scale-admin", "email": None,
-        "folded_username": "scale-admin", "folded_email": None, "role": "admin",
-    }  # fmt: skip
-    with database.writer.begin() as connection:
-        connection.execute(insert(User.__table__), [admin])
-        connection.execute(User.__table__.update()
-                           .where(User.username.in_(("user0", "scale-admin")))
-                           .values(password_hash=hashed, status="active"))  # fmt: skip
 
 
 def _log_in(filled: Filled, username: str) -> str:
@@ -214,6 +162,11 @@ class Found:
     def ratio(self) -> float:
         return self.big / self.small
 
+    @property
+    def grown(self) -> bool:
+        """Whether the answer itself is so much larger, so that no ratio of times is asked of it."""
+        return self.big_bytes > LIMIT * max(self.small_bytes, ANSWER)
+
 
 def _measured(big: Filled, small: Filled, options: argparse.Namespace) -> Iterator[Found]:
     for plane in ("internal", "public"):
@@ -226,6 +179,24 @@ def _measured(big: Filled, small: Filled, options: argparse.Namespace) -> Iterat
                 print(f"{one.ratio:6.1f} {one.big:8.1f} {one.small:6.1f} {plane} {one.name}",
                       flush=True)  # fmt: skip
                 yield one
+
+
+def _written(big: Filled, small: Filled, options: argparse.Namespace) -> Iterator[Found]:
+    of_each = [scale_jobs.writes(filled.rows) for filled in (big, small)]
+    for name in of_each[0]:
+        if not any(part in name for part in options.only.split(",")):
+            continue
+        times: list[list[float]] = [[], []]
+        for number in range(WARM_UP + options.calls):
+            for which, filled in enumerate((big, small)):
+                took = filled.change(*of_each[which][name])
+                if number >= WARM_UP:
+                    times[which].append(took)
+        yield Found(name, "internal", *map(_p95, times), 0, 0)
+
+
+def _p95(times: Sequence[float]) -> float:
+    return statistics.quantiles(times, n=20, method="inclusive")[-1]
 
 
 def _cases(filled: Filled, plane: str) -> list[Case]:
@@ -247,8 +218,7 @@ def _compared(of_big: tuple[Filled, Case], of_small: tuple[Filled, Case], calls:
                 times[which].append(took)
         if number > 12 and sum(times[0]) > 20_000:
             break
-    big, small = (statistics.quantiles(one, n=20, method="inclusive")[-1] for one in times)
-    return Found(of_big[1].name, of_big[1].plane, big, small, *sizes)
+    return Found(of_big[1].name, of_big[1].plane, *map(_p95, times), *sizes)
 
 
 def _place(filled: Filled, case: Case) -> int | None:
@@ -283,8 +253,10 @@ def _print(found: Sequence[Found]) -> None:
     for one in found:
         print(f"| {one.ratio:.1f} | {one.big:.1f} | {one.small:.1f} "
               f"| {one.big_bytes} / {one.small_bytes} | {one.plane} | {one.name} |")  # fmt: skip
-    over = sum(one.ratio > LIMIT for one in found)
-    print(f"\n{len(found)} cases, {over} over {LIMIT:.0f}.")
+    over = [one for one in found if one.ratio > LIMIT]
+    grown = sum(one.grown for one in over)
+    print(f"\n{len(found)} cases, {len(over)} over {LIMIT:.0f}, of which {grown} have answers of "
+          "thousands of groups.")  # fmt: skip
 
 
 if __name__ == "__main__":

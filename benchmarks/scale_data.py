@@ -5,20 +5,19 @@ Each column that an answer depends on is filled; what is only passed through is 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 
+from benchmarks.scale_control import ControlPlane
+from benchmarks.scale_ids import Row, mixed
 from maimconfig.activity.models import AgentActivity
 from maimconfig.agents.models import Agent, AgentConfigVersion, AgentTag
 from maimconfig.api_keys.models import ApiKey, ApiKeySecret
-from maimconfig.api_keys.service import context_of
 from maimconfig.audit.models import AuditLog
 from maimconfig.chat.models import ChatMessage, ChatStream
 from maimconfig.contacts.models import Contact
@@ -33,66 +32,29 @@ from maimconfig.webhooks import service as webhooks
 from maimconfig.webhooks.models import Delivery, Webhook
 
 CHUNK = 5000
-YEAR = timedelta(days=365)
 MODELS = ("qwen-turbo", "qwen-plus", "gpt-4o-mini", "deepseek-chat", None)
 PRICES = (("0.3", "0.6"), ("0.8", "2"), ("0.15", "0.6"), ("2", "8"), (None, None))
 ACTIONS = ("chat", "chat", "chat", "chat.batch", "embedding", "tool.call")
 AUDITED = ("agent.update", "agent.create", "api_key.rotate", "tenant.update", "conversation.status")
 
-Row = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Sizes:
-    """How many rows of each kind there are."""
-
-    tenants: int
-    agents: int
-    api_keys: int
-    users: int
-    usage: int
-    messages: int
-    audit: int
-    conversations: int
-    deliveries: int
-
-    def __str__(self) -> str:
-        return ", ".join(f"{number} {name}" for name, number in vars(self).items())
-
-
-BIG = Sizes(1000, 10_000, 20_000, 10_000, 1_000_000, 100_000, 100_000, 10_000, 100_000)
-SMALL = Sizes(10, 50, 50, 50, 50, 50, 50, 50, 50)
-
-
-@dataclass
-class Rows:
-    """Makes the rows.
-
-    Attributes:
-        now: the end of the year.
-        encrypt: seals a secret for a context.
-        key_hash: by which a key is found.
-    """
-
-    sizes: Sizes
-    now: datetime
-    encrypt: Callable[[str, str], str]
-    key_hash: Callable[[str], str]
+class Rows(ControlPlane):
+    """Makes all rows."""
 
     def tables(self) -> Iterator[tuple[Any, Iterable[Row]]]:
         """Tables with their rows, those first that others refer to."""
         sizes = self.sizes
-        yield User, map(self._user, range(sizes.users))
-        yield LoginSession, map(self._login, range(sizes.users))
-        yield Tenant, map(self._tenant, range(sizes.tenants))
-        yield AgentTemplate, map(self._template, range(sizes.tenants))
-        yield Agent, map(self._agent, range(sizes.agents))
-        yield AgentTag, map(self._tag, range(sizes.agents))
-        yield AgentActivity, map(self._activity, range(sizes.agents))
-        yield AgentConfigVersion, map(self._version, range(sizes.agents * 2))
-        yield ApiKey, map(self._key, range(sizes.api_keys))
-        yield ApiKeySecret, map(self._secret, range(sizes.api_keys))
-        yield PluginSetting, map(self._plugin, range(sizes.agents))
+        yield User, map(self.user_row, range(sizes.users))
+        yield LoginSession, map(self.login_row, range(sizes.users))
+        yield Tenant, map(self.tenant_row, range(sizes.tenants))
+        yield AgentTemplate, map(self.template_row, range(sizes.tenants))
+        yield Agent, map(self.agent_row, range(sizes.agents))
+        yield AgentTag, map(self.tag_row, range(sizes.agents))
+        yield AgentActivity, map(self.activity_row, range(sizes.agents))
+        yield AgentConfigVersion, map(self.version_row, range(sizes.agents * 2))
+        yield ApiKey, map(self.key_row, range(sizes.api_keys))
+        yield ApiKeySecret, map(self.secret_row, range(sizes.api_keys))
+        yield PluginSetting, map(self.plugin_row, range(sizes.agents))
         yield Contact, map(self._contact, range(sizes.conversations))
         yield Conversation, map(self._conversation, range(sizes.conversations))
         yield ChatSession, map(self._session, range(sizes.conversations))
@@ -104,184 +66,6 @@ class Rows:
         yield AuditLog, map(self._audit, range(sizes.audit))
         yield UsageRecord, map(self._usage, range(sizes.usage))
 
-    def owner(self, number: int, of: int) -> int:
-        """Which of the first `of` things number belongs to: each second one to the first."""
-        return 0 if number % 2 == 0 else mixed(number) % of
-
-    def tenant_of(self, number: int) -> int:
-        return self.owner(number, self.sizes.tenants)
-
-    def moment(self, number: int, of: int) -> datetime:
-        """When the thing of a number was made; they are spread over the year, the last one now."""
-        return self.now - YEAR * ((of - 1 - number) / of)
-
-    def id(self, kind: str, number: int, of: int) -> str:
-        """An id that is ordered by time, as those of the service are."""
-        milliseconds = int(self.moment(number, of).timestamp() * 1000)
-        return f"{kind}_{milliseconds:012x}7{number:019x}"
-
-    def user_id(self, number: int) -> str:
-        return self.id("user", number, self.sizes.users)
-
-    def tenant_id(self, number: int) -> str:
-        return self.id("tenant", number, self.sizes.tenants)
-
-    def agent_id(self, number: int) -> str:
-        return self.id("agent", number, self.sizes.agents)
-
-    def key_id(self, number: int) -> str:
-        return self.id("key", number, self.sizes.api_keys)
-
-    def contact_id(self, number: int) -> str:
-        return self.id("contact", number, self.sizes.conversations)
-
-    def conversation_id(self, number: int) -> str:
-        return self.id("conv", number, self.sizes.conversations)
-
-    def session_id(self, number: int) -> str:
-        return self.id("sess", number, self.sizes.conversations)
-
-    def stream_id(self, number: int) -> str:
-        return self.id("stream", number, self.sizes.conversations)
-
-    def webhook_id(self, number: int) -> str:
-        return self.id("wh", number, self.sizes.tenants)
-
-    def secret(self, number: int) -> str:
-        return f"mmc_scale_{hashlib.sha256(str(number).encode()).hexdigest()}"
-
-    def agent_of(self, number: int) -> int:
-        """An agent of the tenant that a thing of this number belongs to."""
-        if self.tenant_of(number) == 0:
-            return mixed(number) % (self.sizes.agents // 2) * 2
-        # Any agent of an odd number that belongs to it; else the tenant's things have the first's.
-        return self._first_agents()[self.tenant_of(number)]
-
-    def _first_agents(self) -> dict[int, int]:
-        if not hasattr(self, "_firsts"):
-            firsts: dict[int, int] = {}
-            for number in range(self.sizes.agents):
-                firsts.setdefault(self.tenant_of(number), number)
-            for tenant in range(self.sizes.tenants):
-                firsts.setdefault(tenant, 0)
-            self._firsts = firsts
-        return self._firsts
-
-    def _dated(self, number: int, of: int) -> Row:
-        made = self.moment(number, of)
-        return {"created_at": made, "updated_at": made}
-
-    def _user(self, number: int) -> Row:
-        name = f"user{number}"
-        return {
-            "id": self.user_id(number), "username": name, "folded_username": name,
-            "email": f"{name}@example.com", "folded_email": f"{name}@example.com",
-            "full_name": None, "password_hash": "-", "status": one_of(number, "active", "suspended"),
-            "role": ("user", "agent", "supervisor")[number % 3], "serves_all_tenants": True,
-            "last_login_at": self.moment(number, self.sizes.users), "revision": 1,
-            **self._dated(number, self.sizes.users),
-        }  # fmt: skip
-
-    def _login(self, number: int) -> Row:
-        made = self.moment(number, self.sizes.users)
-        return {
-            "id": self.id("login", number, self.sizes.users),
-            "user_id": self.user_id(self.owner(number, self.sizes.users)),
-            "nonce": "-", "generation": 1, "rotated_at": made, "created_at": made,
-            "expires_at": made + timedelta(days=30), "ended_at": made if number % 4 else None,
-            "address": "192.0.2.1", "user_agent": "scale",
-        }  # fmt: skip
-
-    def _tenant(self, number: int) -> Row:
-        name = f"tenant {number}"
-        agents = sum(1 for one in range(self.sizes.agents) if one % 2 == 0) if number == 0 else 0
-        return {
-            "id": self.tenant_id(number), "tenant_name": name, "folded_name": name,
-            "tenant_type": one_of(number, "enterprise", "personal"), "tenant_config": {},
-            "permission_groups": {}, "status": one_of(number, "active", "inactive"),
-            "owner_id": self.user_id(min(number, self.sizes.users - 1)), "agent_count": agents,
-            "api_key_count": self.sizes.api_keys // 2 if number == 0 else 0, "revision": 1,
-            "description": None, "contact_email": None,
-            **self._dated(number, self.sizes.tenants),
-        }  # fmt: skip
-
-    def _template(self, number: int) -> Row:
-        tenant = self.tenant_id(0) if number % 2 == 0 else None
-        return {
-            "id": self.id("tmpl", number, self.sizes.tenants), "tenant_id": tenant,
-            "scope": tenant or "", "name": f"template {number}", "description": None,
-            "category": one_of(number, "service", "fun"), "tags": [], "config": {},
-            "is_builtin": False, "revision": 1, **self._dated(number, self.sizes.tenants),
-        }  # fmt: skip
-
-    def _agent(self, number: int) -> Row:
-        name = f"agent {number}"
-        config = {"persona": {"personality": "耐心细致" * 20}, "bot_overrides": {"nickname": name}}
-        return {
-            "id": self.agent_id(number), "tenant_id": self.tenant_id(self.tenant_of(number)),
-            "name": name, "folded_name": name, "description": None, "template_id": None,
-            "config": config, "tags": [f"tag{number // 2 % 5}"], "config_version": 1,
-            "status": one_of(number, "active", "inactive"), "revision": 1,
-            **self._dated(number, self.sizes.agents),
-        }  # fmt: skip
-
-    def _tag(self, number: int) -> Row:
-        return {
-            "agent_id": self.agent_id(number), "tag": f"tag{number // 2 % 5}",
-            "tenant_id": self.tenant_id(self.tenant_of(number)),
-        }  # fmt: skip
-
-    def _activity(self, number: int) -> Row:
-        # Of the first tenant a tenth is alive, of the others half.
-        alive = number % 20 == 0 or number % 4 == 1
-        until = self.now + timedelta(days=1) if alive else self.moment(number, self.sizes.agents)
-        return {
-            "agent_id": self.agent_id(number),
-            "tenant_id": self.tenant_id(self.tenant_of(number)), "last_seen_at": self.now,
-            "expires_at": until, "ttl_seconds": 300, "watched_until": until if alive else None,
-        }  # fmt: skip
-
-    def _version(self, number: int) -> Row:
-        # The first agent has a twentieth of all.
-        first = number < self.sizes.agents // 10
-        agent = 0 if first else number % self.sizes.agents
-        version = number + 1 if first else 2 * self.sizes.agents + number
-        return {
-            "agent_id": self.agent_id(agent), "version": version, "action": "update",
-            "tenant_id": self.tenant_id(self.tenant_of(agent)), "actor": "internal",
-            "changes": [], "config": {"bot_overrides": {"nickname": f"n{number}"}},
-            "created_at": self.moment(number, self.sizes.agents * 2),
-        }  # fmt: skip
-
-    def _key(self, number: int) -> Row:
-        expires = self.now - timedelta(days=1) if number % 10 == 4 else None
-        key_id = self.key_id(number)
-        return {
-            "id": key_id, "tenant_id": self.tenant_id(self.tenant_of(number)),
-            "agent_id": self.agent_id(self.agent_of(number)), "name": f"key {number}",
-            "description": None, "sealed_secret": self.encrypt(self.secret(number), context_of(key_id)),
-            "permissions": ["chat"], "status": one_of(number, "active", "disabled"),
-            "disabled_at": None, "expires_at": expires, "rate_limit": None, "allowed_ips": [],
-            "usage_count": number, "last_used_at": None, "revision": 1,
-            **self._dated(number, self.sizes.api_keys),
-        }  # fmt: skip
-
-    def _secret(self, number: int) -> Row:
-        return {
-            "secret_hash": self.key_hash(self.secret(number)), "api_key_id": self.key_id(number),
-            "sealed_secret": "-", "retires_at": None,
-        }  # fmt: skip
-
-    def _plugin(self, number: int) -> Row:
-        of_tenant = number < 20
-        agent = None if of_tenant else self.agent_id(self.agent_of(number))
-        tenant = self.tenant_id(0 if of_tenant else self.tenant_of(number))
-        return {
-            "scope_id": agent or tenant, "plugin_name": f"plugin {number}", "tenant_id": tenant,
-            "agent_id": agent, "enabled": True, "config": {"level": number},
-            **self._dated(number, self.sizes.agents),
-        }  # fmt: skip
-
     def _contact(self, number: int) -> Row:
         name = f"person {number}"
         return {
@@ -290,7 +74,7 @@ class Rows:
             "email": f"p{number}@example.com", "phone": None, "avatar_url": None,
             "folded": f"ext{number}\n{name}\np{number}@example.com", "custom_attributes": {},
             "merged_into": None, "last_seen_at": None, "revision": 1,
-            **self._dated(number, self.sizes.conversations),
+            **self.dated(number, self.sizes.conversations),
         }  # fmt: skip
 
     def _conversation(self, number: int) -> Row:
@@ -364,7 +148,8 @@ class Rows:
         asked = seq % 2 == 1
         return {
             "id": self.id("msg", number, self.sizes.messages),
-            "tenant_id": self.tenant_id(self.tenant_of(stream)), "stream_id": self.stream_id(stream),
+            "tenant_id": self.tenant_id(self.tenant_of(stream)),
+            "stream_id": self.stream_id(stream),
             "seq": seq, "role": "user" if asked else "assistant", "content": f"said {number} " * 5,
             "user_id": None, "message_id": f"m{number}" if asked else None, "reply_to": None,
             "state": "complete", "model": None, "tokens_in": 0, "tokens_out": 0,
@@ -379,7 +164,7 @@ class Rows:
             "url": "https://example.com/hook", "events": [], "is_active": False,
             "sealed_secret": self.encrypt("whsec", webhooks.context_of(webhook_id)),
             "failing_since": None, "disabled_at": None, "revision": 1,
-            **self._dated(number, self.sizes.tenants),
+            **self.dated(number, self.sizes.tenants),
         }  # fmt: skip
 
     def _delivery(self, number: int) -> Row:
@@ -427,16 +212,6 @@ class Rows:
             "latency_ms": 800, "details": {}, "moment": moment, "day": text[:10],
             "hour": text[:13],
         }  # fmt: skip
-
-
-def mixed(number: int) -> int:
-    """A number that looks like chance and is the same each time (Knuth, 6.4: multiplicative)."""
-    return number * 2_654_435_761 % 2**32 >> 8
-
-
-def one_of(number: int, usual: str, rare: str) -> str:
-    """The rare one of two for one in eight, half of them of the first tenant."""
-    return rare if number // 2 % 8 == 3 else usual
 
 
 def store(connection: Connection, model: Any, rows: Iterable[Row]) -> int:

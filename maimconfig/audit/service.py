@@ -85,7 +85,10 @@ def find(
     """
     rows = select(AuditLog.id)
     if tenant_id is not None:
-        rows = rows.where(AuditLog.tenant_id == tenant_id)
+        # One object has few entries and a tenant many: its index isn't to be taken for both.
+        is_object = resource is not None and resource not in KINDS
+        owner = AuditLog.tenant_id.concat("") if is_object else AuditLog.tenant_id
+        rows = rows.where(owner == tenant_id)
     if resource is not None:
         # One of the two: by OR neither database finds them in the order of an index.
         named = AuditLog.resource_type if resource in KINDS else AuditLog.resource_id

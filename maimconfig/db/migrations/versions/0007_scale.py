@@ -44,7 +44,8 @@ def upgrade() -> None:
     _index("audit_logs", "resource_type", "created_at", "id")
     _index("audit_logs", "tenant_id", "resource_type", "created_at", "id")
     _index("audit_logs", "tenant_id", "actor", "created_at", "id")
-    _index("webhook_deliveries", "webhook_id", "status", "event", "created_at", "id")
+    _index("webhook_deliveries", "webhook_id", "status", "created_at", "id")
+    _index("webhook_deliveries", "webhook_id", "event", "created_at", "id")
 
 
 def _additions() -> Iterator[str]:
