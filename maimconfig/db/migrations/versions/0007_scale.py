@@ -41,6 +41,8 @@ def upgrade() -> None:
     op.execute(sa.text("DELETE FROM usage_sums"))
     for statement in _additions():
         op.execute(sa.text(statement))
+    _index("agents", "tenant_id", "status", "created_at", "id")
+    _index("api_keys", "tenant_id", "status", "expires_at")
     _index("audit_logs", "resource_type", "created_at", "id")
     _index("audit_logs", "tenant_id", "resource_type", "created_at", "id")
     _index("audit_logs", "tenant_id", "actor", "created_at", "id")
