@@ -17,6 +17,7 @@ from maimconfig.chat.models import ChatMessage, ChatStream
 from maimconfig.conversations.models import Conversation, ConversationMessage
 from maimconfig.db.ids import first_id_of
 from maimconfig.db.session import Session
+from maimconfig.usage import sums
 from maimconfig.usage.models import UsageRecord
 from maimconfig.webhooks.models import Delivery
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 500
 MAX_BATCHES = 100
+# Of usage each row is in several sums too, which are written with it.
+USAGE_ROWS = 100
 
 _UNSYNCHRONIZED: Any = {"synchronize_session": False}
 
@@ -56,7 +59,13 @@ def batches(runtime: Runtime, at_most: int = MAX_BATCHES) -> Iterator[int]:
 
 def prune_usage(session: Session, before: datetime) -> int:
     """Delete a batch of the usage records that are older than a moment; how many there were."""
-    return _prune(session, UsageRecord, UsageRecord.moment, before)
+    columns = UsageRecord.__table__.c
+    old = select(UsageRecord.__table__).where(columns.moment < before).order_by(columns.moment)
+    # Locked, or two who prune at once would take the same records from the sums.
+    rows = session.execute(old.limit(_size_of(prune_usage)).with_for_update()).mappings().all()
+    _delete(session, UsageRecord, [row["id"] for row in rows])
+    sums.subtract(session, [dict(row) for row in rows])
+    return len(rows)
 
 
 def prune_audit(session: Session, before: datetime) -> int:
@@ -112,12 +121,18 @@ def prune_conversations(session: Session, before: datetime) -> int:
 
 
 def _batches(runtime: Runtime, prune: Prune, before: datetime, at_most: int) -> Iterator[int]:
-    for _ in range(at_most):
+    size = _size_of(prune)
+    for _ in range(at_most * BATCH_ROWS // size):
         number = runtime.write(lambda session: prune(session, before))
         if number:
             yield number
-        if number < BATCH_ROWS:
+        if number < size:
             return
+
+
+def _size_of(prune: Prune) -> int:
+    """How many rows a batch has at most."""
+    return min(USAGE_ROWS, BATCH_ROWS) if prune is prune_usage else BATCH_ROWS
 
 
 def _prune(session: Session, model: Any, moment: Any, before: datetime) -> int:

@@ -35,17 +35,29 @@ class AgentRow(NamedTuple):
 _COLUMNS = tuple(getattr(Agent, name) for name in AgentRow._fields)
 _NEWEST = (Agent.created_at.desc(), Agent.id.desc())
 
+
+def _cut(ids: Select[Any], *columns: Any) -> Select[Any]:
+    """A page: the index alone finds its ids; only its own rows are then read."""
+    cut = (
+        ids.order_by(*_NEWEST)
+        .limit(bindparam("limit", type_=Integer))
+        .offset(bindparam("skip", type_=Integer))
+        .subquery()
+    )
+    return select(*columns).join(cut, Agent.id == cut.c.id).order_by(*_NEWEST)
+
+
 AGENT_BY_ID: LookUp[AgentRow] = LookUp(
     select(*_COLUMNS).where(Agent.id == bindparam("agent_id")), AgentRow
 )
 
 AGENTS_OF_OWNER: LookUp[AgentRow] = LookUp(
-    select(*_COLUMNS)
-    .join(Tenant, Tenant.id == Agent.tenant_id)
-    .where(Tenant.owner_id == bindparam("owner_id"))
-    .order_by(*_NEWEST)
-    .limit(bindparam("limit", type_=Integer))
-    .offset(bindparam("skip", type_=Integer)),
+    _cut(
+        select(Agent.id)
+        .join(Tenant, Tenant.id == Agent.tenant_id)
+        .where(Tenant.owner_id == bindparam("owner_id")),
+        *_COLUMNS,
+    ),
     AgentRow,
 )
 
@@ -108,17 +120,6 @@ class FarRow(NamedTuple):
 def _far_row(*values: Any) -> FarRow:
     *columns, moment, total, newest = values
     return FarRow(AgentRow(*columns), moment, ListState(total, newest))
-
-
-def _cut(ids: Select[Any], *columns: Any) -> Select[Any]:
-    """A page: the index alone finds its ids; only its own rows are then read."""
-    cut = (
-        ids.order_by(*_NEWEST)
-        .limit(bindparam("limit", type_=Integer))
-        .offset(bindparam("skip", type_=Integer))
-        .subquery()
-    )
-    return select(*columns).join(cut, Agent.id == cut.c.id).order_by(*_NEWEST)
 
 
 _moment = bindparam("moment", type_=String)

@@ -29,6 +29,7 @@ class ApiKey(Revisioned, Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "name"),
         Index(None, "tenant_id", "created_at", "id"),
+        Index(None, "tenant_id", "status", "expires_at"),
         Index(None, "tenant_id", "agent_id", "created_at", "id"),
         Index(None, "agent_id"),
         MYSQL_TABLE,

@@ -21,6 +21,9 @@ class AuditLog(Base):
         Index(None, "tenant_id", "created_at", "id"),
         Index(None, "resource_id", "created_at", "id"),
         Index(None, "actor", "created_at", "id"),
+        Index(None, "resource_type", "created_at", "id"),
+        Index(None, "tenant_id", "resource_type", "created_at", "id"),
+        Index(None, "tenant_id", "actor", "created_at", "id"),
         MYSQL_TABLE,
     )
 

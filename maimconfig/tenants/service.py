@@ -18,6 +18,7 @@ from maimconfig.http.errors import TenantNameTaken, TenantNotFound, TenantTypeUn
 from maimconfig.http.pagination import Page, paginate
 from maimconfig.i18n import Text
 from maimconfig.tenants.models import TENANT_TYPES, Tenant
+from maimconfig.usage.models import UsageSum
 
 
 def create(
@@ -185,6 +186,7 @@ def remove(
     deleted = _count_owned(session, tenant_id)
     audit.record(session, "tenant.delete", tenant.id, tenant_id=tenant.id, before=shown(tenant))
     session.execute(delete(Tenant).where(Tenant.id == tenant_id))
+    session.execute(delete(UsageSum).where(UsageSum.scope == tenant_id))
     return deleted
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, case, func, select, true
+from sqlalchemy import and_, case, func, select, union_all
 
 from maimconfig import clock
 from maimconfig.activity.models import AgentActivity
 from maimconfig.api_keys.models import ApiKey
 from maimconfig.db.session import Session
 from maimconfig.tenants.models import Tenant
-from maimconfig.usage.models import UsageRecord
-from maimconfig.usage.report import cost_text, exact_sum, exact_total
+from maimconfig.usage.models import UsageSum
+from maimconfig.usage.report import cost_text
+from maimconfig.usage.sums import part_of
 
 MESSAGE_ACTION = "chat"
 
@@ -47,25 +49,30 @@ def _api_keys(session: Session, tenant_id: str) -> dict[str, int]:
 def _usage(session: Session, tenant_id: str) -> dict[str, Any]:
     today = clock.now().date().isoformat()
     month = today[:7]
-    measures = {
-        "messages": case((UsageRecord.action == MESSAGE_ACTION, 1), else_=0),
-        "tokens": UsageRecord.tokens_in + UsageRecord.tokens_out,
-        "cost": UsageRecord.cost,
-    }
-    spans = {
-        "today": UsageRecord.day == today,
-        "this_month": UsageRecord.day.between(f"{month}-01", f"{month}-31"),
-        "total": true(),
-    }
-    sums = [
-        column
-        for name, measure in measures.items()
-        for span, within in spans.items()
-        for column in exact_sum(case((within, measure), else_=0), f"{name} {span}")
-    ]
-    query = select(*sums).where(UsageRecord.tenant_id == tenant_id)
-    row = session.execute(query).mappings().one()
-    found = {
-        name: {span: exact_total(row, f"{name} {span}") for span in spans} for name in measures
-    }
+    chats = part_of(MESSAGE_ACTION)
+    sums = UsageSum.__table__.c
+    own = select(UsageSum.__table__).where(sums.scope == tenant_id, sums.part.in_(("", chats)))
+    rows = session.execute(
+        union_all(
+            own.where(sums.kind.in_(("all month", "action month"))),
+            own.where(sums.kind.in_(("all day", "action day")), sums.period == today),
+        )
+    ).mappings()
+    found = {name: dict.fromkeys(("today", "this_month", "total"), 0)
+             for name in ("messages", "tokens", "cost")}  # fmt: skip
+    for row in rows:
+        within = ["today"] if row["period"] == today else ["total"]
+        if row["period"] == month:
+            within.append("this_month")
+        for span in within:
+            for name, number in _counted(row).items():
+                found[name][span] += number
     return {**found, "cost": {span: cost_text(units) for span, units in found["cost"].items()}}
+
+
+def _counted(row: Mapping[Any, Any]) -> dict[str, int]:
+    if row["kind"].startswith("action"):
+        return {"messages": row["requests"]} if row["part"] else {}
+    numbers = {name: (row[f"{name}_high"] << 32) + row[f"{name}_low"]
+               for name in ("tokens_in", "tokens_out", "cost")}  # fmt: skip
+    return {"tokens": numbers["tokens_in"] + numbers["tokens_out"], "cost": numbers["cost"]}

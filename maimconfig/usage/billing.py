@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 
 from maimconfig import clock
 from maimconfig.db.session import Session
-from maimconfig.usage.models import UsageRecord
-from maimconfig.usage.report import MAX_GROUPS, cost_text, exact_sum, exact_total
+from maimconfig.usage.models import UsageSum
+from maimconfig.usage.report import MAX_GROUPS, cost_text, exact_total
+from maimconfig.usage.sums import model_and_prices
+
+OfWhat = tuple["str | None", "str | None", "str | None"]
 
 SUMS = ("tokens_in", "tokens_out", "cost")
 
@@ -32,21 +33,22 @@ def statement(session: Session, tenant_id: str, month: str | None = None) -> dic
         than `MAX_GROUPS` the last are in the total alone.
     """
     month = month or clock.now().isoformat()[:7]
-    of_what = (UsageRecord.model, UsageRecord.price_in, UsageRecord.price_out)
     rows = session.execute(
-        select(*of_what, func.count().label("requests"), *_sums())
-        .where(UsageRecord.tenant_id == tenant_id, _within(month))
-        .group_by(*of_what)
-        .order_by(*of_what)
+        select(UsageSum.part, UsageSum.requests, *_sums()).where(
+            UsageSum.scope == tenant_id,
+            UsageSum.kind == "price month",
+            UsageSum.period == month,
+            UsageSum.requests > 0,
+        )
     ).mappings()
     items: list[dict[str, Any]] = []
     total = dict.fromkeys(("requests", *SUMS), 0)
-    for row in rows:
+    for of_what, row in sorted(((model_and_prices(row["part"]), row) for row in rows), key=_place):
         measured = {name: exact_total(row, name) for name in SUMS}
         for name, number in {"requests": row["requests"], **measured}.items():
             total[name] += number
         if len(items) < MAX_GROUPS:
-            items.append(_item(row, measured))
+            items.append(_item(of_what, row["requests"], measured))
     return {
         "tenant_id": tenant_id,
         "month": month,
@@ -56,29 +58,29 @@ def statement(session: Session, tenant_id: str, month: str | None = None) -> dic
 
 
 def _sums() -> list[ColumnElement[int]]:
-    return [part for name in SUMS for part in exact_sum(getattr(UsageRecord, name), name)]
+    return [
+        getattr(UsageSum, f"{name}_{half}").label(f"{name} {half}")
+        for name in SUMS
+        for half in ("high", "low")
+    ]
 
 
-def _within(month: str) -> ColumnElement[bool]:
-    # By its last microsecond, which is the last that is stored: after 9999-12 no month follows.
-    year, number = int(month[:4]), int(month[5:])
-    first = datetime(year, number, 1, tzinfo=clock.UTC)
-    last = first.replace(
-        day=monthrange(year, number)[1], hour=23, minute=59, second=59, microsecond=999_999
-    )
-    return UsageRecord.moment.between(first, last)
+def _place(found: tuple[OfWhat, Any]) -> list[tuple[bool, str]]:
+    """Where an item stands: by model and prices as text, None first."""
+    return [(value is not None, value or "") for value in found[0]]
 
 
-def _item(row: Mapping[Any, Any], measured: Mapping[str, int]) -> dict[str, Any]:
+def _item(of_what: OfWhat, requests: int, measured: Mapping[str, int]) -> dict[str, Any]:
+    model, price_in, price_out = of_what
     return {
-        "model": row["model"],
-        "price_in": _price_text(row["price_in"]),
-        "price_out": _price_text(row["price_out"]),
-        "requests": row["requests"],
+        "model": model,
+        "price_in": _price_text(price_in),
+        "price_out": _price_text(price_out),
+        "requests": requests,
         **measured,
         "cost": cost_text(measured["cost"]),
     }
 
 
-def _price_text(price: Decimal | None) -> str | None:
-    return None if price is None else f"{price:f}"
+def _price_text(price: str | None) -> str | None:
+    return None if price is None else f"{Decimal(price):f}"

@@ -60,3 +60,35 @@ class UsageRecord(Base):
     moment: Mapped[datetime] = mapped_column()
     day: Mapped[str] = mapped_column(String(10))
     hour: Mapped[str] = mapped_column(String(13))
+
+
+class UsageSum(Base):
+    """What a tenant's usage of a span of time adds up to, in all or for one agent, key, …
+
+    It is changed in the transaction that stores or deletes the records, and always equals them.
+    It has no foreign key, which would cost another index: `tenants.service.remove` deletes it.
+
+    Attributes:
+        scope: the tenant's id; empty for records without one.
+        kind: of whom, and of how long, see `usage.sums`: `all hour`, `agent month`, …
+        period: `2026-11-23T08`, `2026-11-23` or `2026-11`, UTC.
+        part: which agent, key, …, as `sums.part_of` writes it; empty of `all`.
+        tokens_in_high, …: sums of the numbers' upper bits and of their lower 32, for a sum of
+            numbers may be larger than 64 bits.
+    """
+
+    __tablename__ = "usage_sums"
+    __table_args__ = {**MYSQL_TABLE, "sqlite_with_rowid": False}
+
+    scope: Mapped[str] = mapped_column(Id, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    period: Mapped[str] = mapped_column(String(13), primary_key=True)
+    part: Mapped[str] = mapped_column(String(200), primary_key=True)
+    requests: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[int] = mapped_column(BigInteger)
+    tokens_in_high: Mapped[int] = mapped_column(BigInteger)
+    tokens_in_low: Mapped[int] = mapped_column(BigInteger)
+    tokens_out_high: Mapped[int] = mapped_column(BigInteger)
+    tokens_out_low: Mapped[int] = mapped_column(BigInteger)
+    cost_high: Mapped[int] = mapped_column(BigInteger)
+    cost_low: Mapped[int] = mapped_column(BigInteger)

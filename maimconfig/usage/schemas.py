@@ -8,7 +8,7 @@ from marshmallow import Schema, validate
 from marshmallow import fields as plain
 
 from maimconfig.http import fields
-from maimconfig.http.schema import InputSchema
+from maimconfig.http.schema import InputSchema, Ready
 from maimconfig.i18n import Text
 from maimconfig.usage.report import GROUPS
 
@@ -71,7 +71,7 @@ class UsageGroup(UsageTotals):
     group = plain.String(required=True, allow_none=True)
 
 
-class UsageReport(Schema):
+class UsageReport(Ready):
     """Sums of a tenant's usage, in all and by group."""
 
     tenant_id = plain.String(required=True)

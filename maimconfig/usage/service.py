@@ -17,6 +17,7 @@ from maimconfig.db.session import Session
 from maimconfig.db.statements import Addition
 from maimconfig.http.errors import AgentNotFound
 from maimconfig.tenants import service as tenants
+from maimconfig.usage import sums
 from maimconfig.usage.models import UsageRecord
 
 MAX_TOKENS = 2**53
@@ -52,17 +53,18 @@ def log(
     if agent_id is not None:
         tenant_id = _tenant_of(session, agent_id, tenant_id)
         tenants.get(session, tenant_id, hold=True)
-    record = UsageRecord(
-        id=new_id("usage"),
+    columns = {
         **_dated(timestamp or clock.now()),
-        tenant_id=tenant_id,
-        agent_id=agent_id,
-        user_id=user_id,
-        action=action,
-        details=details or {},
+        "tenant_id": tenant_id,
+        "agent_id": agent_id,
+        "user_id": user_id,
+        "action": action,
+        "details": details or {},
         **_measured(details or {}),
-    )
+    }
+    record = UsageRecord(id=new_id("usage"), **columns)
     session.add(record)
+    sums.add(session, columns)
     return record
 
 
@@ -74,7 +76,9 @@ def store(session: Session, *, id: str, moment: datetime, **columns: Any) -> Non
         moment: when it happened.
         columns: the others of `UsageRecord`, day and hour left out.
     """
-    _ENTRY.run(session, id=id, **_dated(moment), **{"details": {}, **columns})
+    entry = {**_dated(moment), "details": {}, **columns}
+    _ENTRY.run(session, id=id, **entry)
+    sums.add(session, entry)
 
 
 _ENTRY = Addition(UsageRecord)

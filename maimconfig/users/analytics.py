@@ -14,8 +14,7 @@ from maimconfig.api_keys.models import ApiKey
 from maimconfig.conversations import analytics as conversations
 from maimconfig.db.session import Session
 from maimconfig.tenants.models import Tenant
-from maimconfig.usage.models import UsageRecord
-from maimconfig.usage.report import sums, totals_of
+from maimconfig.usage.report import of_everybody
 from maimconfig.users.login import Login
 from maimconfig.users.models import LoginSession, User
 
@@ -33,8 +32,8 @@ def dashboard(session: Session, login: Login) -> dict[str, Any]:
         "agents": {**_by(session, Agent.status), "alive": session.scalar(alive) or 0},
         "api_keys": _by(session, ApiKey.status),
         "conversations": conversations.numbers(session, login),
-        "usage_today": _usage(session, UsageRecord.day == now.strftime("%Y-%m-%d")),
-        "usage_this_month": _usage(session, UsageRecord.day >= now.strftime("%Y-%m-01")),
+        "usage_today": of_everybody(session, "all day", now.strftime("%Y-%m-%d")),
+        "usage_this_month": of_everybody(session, "all month", now.strftime("%Y-%m")),
     }
 
 
@@ -63,10 +62,6 @@ def _by(session: Session, column: Any) -> dict[str, int]:
 
 def _count(session: Session, model: Any, wanted: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(model).where(wanted)) or 0
-
-
-def _usage(session: Session, wanted: ColumnElement[bool]) -> dict[str, Any]:
-    return totals_of(session.execute(select(*sums()).where(wanted)).mappings().one())
 
 
 def _registrations(session: Session, midnight: datetime) -> list[dict[str, Any]]:

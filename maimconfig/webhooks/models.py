@@ -71,6 +71,8 @@ class Delivery(Base):
         # What is due is found, and endpoints at their limit are passed over, in the index alone.
         Index(None, "due_at", "webhook_id"),
         Index(None, "webhook_id", "created_at", "id"),
+        Index(None, "webhook_id", "status", "created_at", "id"),
+        Index(None, "webhook_id", "event", "created_at", "id"),
         Index(None, "tenant_id"),
         Index(None, "settled_at"),
         MYSQL_TABLE,

@@ -55,9 +55,9 @@ def test_filters(api: Api) -> None:
 def test_actor(api: Api, runtime: Runtime) -> None:
     """A filter by actor finds what that one did."""
     record(runtime, "a.create", "a_1", "cli")
-    record(runtime, "b.create", "b_1", "user_1")
+    record(runtime, "user.create", "user_2", "user_1")
     assert actions(api, actor="cli") == ["a.create"]
-    assert actions(api, actor="user_1", resource="b") == ["b.create"]
+    assert actions(api, actor="user_1", resource="user") == ["user.create"]
     assert actions(api, actor="CLI") == actions(api, actor="internal") == []
 
 
