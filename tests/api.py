@@ -82,7 +82,9 @@ class Api:
         """The plane's OpenAPI document, which is the same whatever the settings."""
         title = self.app.config["API_TITLE"]
         if title not in _specs:
-            _specs[title] = self.app.test_client().get("/openapi.json").get_json()
+            answer = self.app.test_client().get("/openapi.json")
+            assert answer.status_code == 200
+            _specs[title] = answer.get_json()
         return _specs[title]
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:

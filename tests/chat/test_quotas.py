@@ -91,10 +91,9 @@ class TestMinute:
         assert len(rows(UsageRecord, body["tenant_id"])) == len(script.asks) == 50
         assert settled(body["tenant_id"])
 
-    def test_default(self, api_with: Callable[..., Api], api: Api) -> None:
+    def test_default(self, api_with: Callable[..., Api]) -> None:
         """The setting is the default, and a tenant's own quota wins."""
         made = api_with(requests_per_minute=1)
-        made.spec = api.spec
         body, own = asker(made), asker(made, requests_per_minute=3)
         assert [made.post(URL, body).status_code for _ in range(2)] == [200, 429]
         assert [made.post(URL, own).status_code for _ in range(4)] == [200, 200, 200, 429]
@@ -156,10 +155,9 @@ class TestMonth:
         for _ in range(3):
             api.error(api.post(URL, body), 502, "CHAT_003")
 
-    def test_default(self, api_with: Callable[..., Api], api: Api) -> None:
+    def test_default(self, api_with: Callable[..., Api]) -> None:
         """The setting is the default."""
         made = api_with(tokens_per_month=1)
-        made.spec = api.spec
         made.error(made.post(URL, asker(made)), 429, "QUOTA_001")
 
 

@@ -388,7 +388,6 @@ def test_gone_meanwhile(api: Api, runtime: Runtime, script: Script) -> None:
 def test_full(api_with: Callable[..., Api], api: Api) -> None:
     """Past the most replies at once a chat is 503 SYS_005 with Retry-After, at once."""
     full = api_with(chat_replies=1)
-    full.spec = api.spec
     agent = factories.agent(api)
     body = {"tenant_id": agent["tenant_id"], "agent_id": agent["id"], "message": "x"}
     slots = full.app.extensions["tests.runtime"].reply_slots("internal")

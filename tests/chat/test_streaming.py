@@ -200,7 +200,6 @@ def test_surprise(
 def test_streams_have_an_end(api_with: Callable[..., Api], api: Api) -> None:
     """Streams past the most replies at once are 503 at once; one that ends gives its place back."""
     made = api_with(chat_replies=2)
-    made.spec = api.spec
     running = made.app.extensions["tests.runtime"]
     script = Script([threading.Event()])
     running.providers = script
