@@ -93,10 +93,11 @@ def test_html_is_never_answered(api: Api) -> None:
 
 
 def break_reports(url: str) -> None:
-    """Take the table away from under the usage report."""
+    """Take the tables away from under the usage report."""
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE usage_records"))
+        connection.execute(text("DROP TABLE usage_sums"))
     engine.dispose()
 
 
@@ -110,12 +111,12 @@ def test_unexpected(database_url: str, live_service: Callable[..., LiveService])
         answer = client.get("/api/v2/usage", params={"tenant_id": tenant})
         assert client.get(f"{TENANTS}/{tenant}").status_code == 200
     assert (answer.status_code, answer.json()["error_code"]) == (500, "SYS_001")
-    for internal in ("usage_records", "SELECT", "sqlite", "mysql", "Traceback", ".py", "Error"):
+    for internal in ("usage_sums", "SELECT", "sqlite", "mysql", "Traceback", ".py", "Error"):
         assert internal not in answer.text
     request_id = answer.headers["X-Request-ID"]
     lines = [json.loads(line) for line in service.log.splitlines() if request_id in line]
     (told,) = (line for line in lines if line["event"] == "unexpected")
-    assert "usage_records" in told["exception"]
+    assert "usage_sums" in told["exception"]
     (request,) = (line for line in lines if line["event"] == "request")
     assert (request["status"], request["plane"]) == (500, "internal")
 
