@@ -50,6 +50,7 @@ class Background:
         with self._writing:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
+                self._runtime.database.watch()
                 self._thread = threading.Thread(target=self._run, name="background", daemon=True)
                 self._thread.start()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 UTC = timezone.utc
+# Clocks of machines differ by less; a stored moment that is later was written before a clock was
+# set back, and nobody shall wait until it comes round again.
+AHEAD = timedelta(seconds=60)
 
 
 def now() -> datetime:

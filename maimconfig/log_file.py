@@ -1,4 +1,6 @@
-"""The log file: several processes append to it, set it aside when it is full, and follow it.
+"""Where the log is written: stderr, or a file of its own.
+
+Several processes append to a log file, set it aside when it is full, and follow it.
 
 No signal is needed: once a second a process looks whether the file it writes is still the one of
 that name, so logrotate may move it (`create` and `nocreate` alike), and so may another process that
@@ -19,33 +21,17 @@ from maimconfig.metrics.definitions import LOG_LINES_LOST
 LOOK_SECONDS = 1.0
 
 
-class LogFile:
-    """What logs are written to; safe for threads, and for several processes on one file."""
+class Lines:
+    """Whole lines, to a file that is open already; safe for threads."""
 
-    def __init__(self, path: Path, *, max_bytes: int, keep: int) -> None:
-        """Open the file, which is made with its folder.
-
-        Args:
-            max_bytes: the size from which it is set aside; 0 leaves that to others.
-            keep: how many that were set aside are kept.
-
-        Raises:
-            OSError, ValueError: it can't be used.
-        """
-        self._path = path
-        self._max_bytes = max_bytes
-        self._keep = keep
-        self._looking = threading.Lock()
-        self._looked = time.monotonic()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = _open(path)
+    def __init__(self, handle: int) -> None:
+        """Write to this descriptor."""
+        self._handle = handle
         self._is_cut = False
 
     def write(self, text: str) -> None:
         """Append whole lines. One that can't be written is counted as lost: a full disk shall not
         be the end of a request that needs none."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._look()
         line = text.encode("utf-8", "backslashreplace")
         if self._is_cut:
             line = b"\n" + line
@@ -64,6 +50,38 @@ class LogFile:
 
     def isatty(self) -> bool:
         """Whether people read along."""
+        return os.isatty(self._handle)
+
+
+class LogFile(Lines):
+    """A file of its own; several processes may write to it."""
+
+    def __init__(self, path: Path, *, max_bytes: int, keep: int) -> None:
+        """Open the file, which is made with its folder.
+
+        Args:
+            max_bytes: the size from which it is set aside; 0 leaves that to others.
+            keep: how many that were set aside are kept.
+
+        Raises:
+            OSError, ValueError: it can't be used.
+        """
+        self._path = path
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self._looking = threading.Lock()
+        self._looked = time.monotonic()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(_open(path))
+
+    def write(self, text: str) -> None:
+        """Append whole lines, to the file that has the name now."""
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._look()
+        super().write(text)
+
+    def isatty(self) -> bool:
+        """Nobody reads along, whatever the name leads to."""
         return False
 
     def _look(self) -> None:

@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from maimconfig import clock
-from maimconfig.log_file import LogFile
+from maimconfig.log_file import Lines, LogFile
 from maimconfig.settings import Settings, SettingsError
 
 # Whatever looks like an API key, a refresh token, a JWT or a bearer token is cut, wherever it
@@ -65,9 +65,9 @@ def _may_tell(text: str) -> bool:
     return "bearer" in text.lower()
 
 
-def _opened(settings: Settings) -> TextIO | LogFile:
+def _opened(settings: Settings) -> TextIO | Lines:
     if settings.log_file is None:
-        return sys.stderr
+        return _stderr()
     try:
         return LogFile(
             settings.log_file,
@@ -76,6 +76,14 @@ def _opened(settings: Settings) -> TextIO | LogFile:
         )
     except (OSError, ValueError) as error:
         raise SettingsError(f"MAIMCONFIG_LOG_FILE can't be used: {error}.") from error
+
+
+def _stderr() -> TextIO | Lines:
+    try:
+        # Python's own would raise where the disk behind it is full, in whoever logs something.
+        return Lines(sys.stderr.fileno())
+    except OSError:  # somebody has put a text in memory there
+        return sys.stderr
 
 
 def _json_line(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
@@ -93,7 +101,7 @@ def _dumped(event: Any) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _console(out: TextIO | LogFile) -> list[Any]:
+def _console(out: TextIO | Lines) -> list[Any]:
     line = structlog.dev.ConsoleRenderer(colors=out.isatty())
     return [
         structlog.processors.add_log_level,

@@ -147,7 +147,7 @@ def _least_busy(session: Session, conversation: Conversation) -> str | None:
     """Who is there and has the fewest open conversations; who isn't there when nobody is."""
     # Two who look at the same moment would both choose the same one.
     leases.alone(session, "auto_assign")
-    online = StaffPresence.seen_at > clock.now() - presence.ONLINE
+    online = presence.is_online(StaffPresence.seen_at)
     busy = (
         select(func.count())
         .select_from(Conversation)

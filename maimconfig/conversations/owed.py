@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from maimconfig import clock
@@ -16,6 +16,8 @@ from maimconfig.db.session import Session
 
 # Renewed every 5 s. What a dead process owed is taken over after this and one look, so within 20 s.
 LEASE = timedelta(seconds=15)
+# Longer than anybody has one, or lets a reply rest: until the next minute of a quota, at most.
+_NEVER_SO_LONG = timedelta(minutes=5)
 
 
 class Owed(NamedTuple):
@@ -47,7 +49,7 @@ def due(session: Session, at_most: int, but: Collection[str] = ()) -> Sequence[s
         earlier.conversation_id == OwedReply.conversation_id,
         earlier.position < OwedReply.position,
     )
-    found = select(OwedReply.id).where(OwedReply.leased_until <= clock.now(), first)
+    found = select(OwedReply.id).where(_is_free(clock.now()), first)
     if but:
         found = found.where(OwedReply.id.not_in(sorted(but)))
     return session.scalars(found.order_by(OwedReply.leased_until).limit(at_most)).all()
@@ -59,7 +61,7 @@ def claim(session: Session, owner: str, ids: Sequence[str]) -> list[Owed]:
     until = now + LEASE
     taken = (
         update(OwedReply)
-        .where(OwedReply.id.in_(sorted(ids)), OwedReply.leased_until <= now)
+        .where(OwedReply.id.in_(sorted(ids)), _is_free(now))
         .values(lease_owner=owner, leased_until=until, attempts=OwedReply.attempts + 1)
     )
     _count(session, taken)
@@ -98,6 +100,11 @@ def is_owed(session: Session, message_id: str) -> bool:
     """Whether a message has yet to be answered by the AI."""
     found = select(OwedReply.id).where(OwedReply.message_id == message_id)
     return session.scalar(found) is not None
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    until = OwedReply.leased_until
+    return or_(until <= now, until > now + _NEVER_SO_LONG + clock.AHEAD)
 
 
 def _count(session: Session, statement: Any) -> int:

@@ -58,9 +58,10 @@ def take(session: Session, name: str, owner: str, lasts: timedelta) -> bool:
     """
     _make(session, name)
     now = clock.now()
+    over = or_(Lease.until <= now, Lease.until > now + lasts + clock.AHEAD)
     taken = (
         update(Lease)
-        .where(Lease.name == name, or_(Lease.owner == owner, Lease.until <= now))
+        .where(Lease.name == name, or_(Lease.owner == owner, over))
         .values(owner=owner, until=now + lasts)
     )
     result = session.execute(taken, execution_options={"synchronize_session": False})

@@ -24,6 +24,7 @@ from maimconfig.db.kept import KeptConnections
 from maimconfig.db.look_up import LookUp, Prepared
 from maimconfig.db.slow import Slow
 from maimconfig.db.turns import Turns
+from maimconfig.db.watch import Watch
 from maimconfig.http.errors import AppError, DatabaseUnavailable, NotModified
 
 if TYPE_CHECKING:
@@ -41,9 +42,12 @@ MAX_DEADLOCKS = 10
 # Raised between statements, by those who work on results that were read to their end.
 _HARMLESS = (AppError, NotModified)
 
-# MySQL: 1213 deadlock (also a Galera certification conflict), 1205 lock wait timeout.
+# MySQL: 1213 deadlock (also a Galera certification conflict), 1205 lock wait timeout, 1317
+# interrupted, as whoever's connection is killed in the middle of a statement may be told.
 _DEADLOCK = 1213
-_MYSQL_RETRY = {1205, _DEADLOCK}
+_MYSQL_RETRY = {1205, _DEADLOCK, 1317}
+# MySQL: 1021 disk full, 1114 table full, which is InnoDB's word for it.
+_MYSQL_FULL = {1021, 1114}
 # MySQL: too many connections, shutdown, server gone, connection lost, can't connect, read-only.
 # Galera: 1047 a node without the majority, or that is catching up; 1180 a commit that it could not
 # send to the others, whose fate nobody knows: so it isn't run again.
@@ -131,6 +135,7 @@ class Database:
             url, pool_size=pool_size, synchronous=synchronous, patient=patient
         )
         self.kept = KeptConnections(self.reader)
+        self._watch = None if self.is_sqlite else Watch(self.reader, self.writer)
         self._slow = Slow(slow_ms)
         for engine in (self.reader, self.writer):
             self._slow.watch(engine)
@@ -227,6 +232,8 @@ class Database:
         """
         self._make_lock()
         self.kept.forget()
+        if self._watch is not None:
+            self._watch.forget()
         for engine in (self.reader, self.writer):
             engine.dispose(close=False)
 
@@ -234,6 +241,11 @@ class Database:
         # SQLite's busy handler is unfair; waiting in this process first keeps the longest
         # wait short (1436 to 79 ms with 8 threads).
         self._writer_lock = Turns() if self.is_sqlite else contextlib.nullcontext()
+
+    def watch(self) -> None:
+        """Let nobody wait long for a server that hangs, from now on; for a process that serves."""
+        if self._watch is not None:
+            self._watch.start()
 
     def answers(self) -> bool:
         """Whether the database answers a query now."""
@@ -255,6 +267,8 @@ class Database:
 
     def dispose(self) -> None:
         """Close all connections."""
+        if self._watch is not None:
+            self._watch.close()
         self.kept.close()
         self.reader.dispose()
         self.writer.dispose()
@@ -301,9 +315,16 @@ def _translated(error: Exception) -> Exception:
 
 def is_outage(error: DBAPIError) -> bool:
     """Whether the database is away, full or read-only, rather than asked something wrong."""
-    if error.connection_invalidated or _driver_code(error) in _MYSQL_AWAY:
+    if error.connection_invalidated or _driver_code(error) in _MYSQL_AWAY | _MYSQL_FULL:
         return True
-    words = ("disk is full", "disk I/O error", "unable to open database", "readonly database")
+    # "No space left" is what MySQL's errors 3, 1026 and 1030 quote of the system.
+    words = (
+        "disk is full",
+        "No space left",
+        "disk I/O error",
+        "unable to open database",
+        "readonly database",
+    )
     return any(word in str(error.orig) for word in words)
 
 

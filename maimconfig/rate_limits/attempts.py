@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, or_, select, update
 
 from maimconfig import clock
 from maimconfig.db.session import Session
@@ -58,7 +58,9 @@ def look(session: Session, subjects: Sequence[str], *, limit: int, window: timed
     over = [
         row
         for subject in subjects
-        if (row := found.get(subject)) and row.used >= limit and row.started_at > now - window
+        if (row := found.get(subject))
+        and row.used >= limit
+        and now - window < row.started_at <= now + clock.AHEAD
     ]
     if over and not all(_is_under_way(session, row.subject) for row in over):
         ends = max(row.started_at + window for row in over)
@@ -113,10 +115,12 @@ def _under_way(subject: str) -> str:
 
 
 def _is_under_way(session: Session, subject: str) -> bool:
+    now = clock.now()
     found = select(RateWindow.subject).where(
         RateWindow.subject == _under_way(subject),
         RateWindow.used > 0,
-        RateWindow.started_at > clock.now() - FORGOTTEN_AFTER,
+        RateWindow.started_at > now - FORGOTTEN_AFTER,
+        RateWindow.started_at <= now + clock.AHEAD,
     )
     return session.scalar(found) is not None
 
@@ -124,7 +128,9 @@ def _is_under_way(session: Session, subject: str) -> bool:
 def _note(session: Session, subject: str) -> None:
     service.make_window(session, _under_way(subject))
     now = clock.now()
-    died = RateWindow.started_at <= now - FORGOTTEN_AFTER
+    died = or_(
+        RateWindow.started_at <= now - FORGOTTEN_AFTER, RateWindow.started_at > now + clock.AHEAD
+    )
     # `used` first, as in `service`.
     noted = update(RateWindow).where(RateWindow.subject == _under_way(subject))
     session.execute(

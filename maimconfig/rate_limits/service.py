@@ -98,7 +98,7 @@ def _verdict(
     row = session.execute(
         select(RateWindow.started_at, RateWindow.used).where(RateWindow.subject == subject)
     ).first()
-    if row is None or row.started_at <= now - window:
+    if row is None or not now - window < row.started_at <= now + clock.AHEAD:
         return RateVerdict(allowed, limit, limit, ceil(window.total_seconds()))
     reset = max(1, ceil((row.started_at + window - now).total_seconds()))
     return RateVerdict(allowed, limit, max(0, limit - row.used), reset)
@@ -106,7 +106,7 @@ def _verdict(
 
 def _count(session: Session, subject: str, limit: int, window: timedelta) -> bool:
     now = clock.now()
-    ended = RateWindow.started_at <= now - window
+    ended = or_(RateWindow.started_at <= now - window, RateWindow.started_at > now + clock.AHEAD)
     # MySQL assigns from left to right and shows later assignments what earlier ones wrote:
     # `used` must come before `started_at`, which its CASE reads.
     counted = (

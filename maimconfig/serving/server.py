@@ -10,14 +10,16 @@ import contextlib
 import logging
 import socket
 import sys
+import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.task import ThreadedTaskDispatcher
 
+from maimconfig.serving.channel import Channel
 from maimconfig.serving.sockets import BACKLOG
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ _SETTINGS = {
     "max_request_header_size": 64 * 1024,
     "connection_limit": sys.maxsize,  # counts the sockets of all planes; see readable()
     "channel_timeout": 120,
-    "cleanup_interval": 15,
+    "cleanup_interval": 5,
     "outbuf_high_watermark": MIB,  # what a client that doesn't read may hold of our memory
     "expose_tracebacks": False,
     # waitress would delete X-Forwarded-For; the app believes it for trusted proxies alone, and
@@ -51,6 +53,13 @@ _SETTINGS = {
     "clear_untrusted_proxy_headers": False,
     "backlog": BACKLOG,
 }
+
+# waitress closes who is silent; one that never ends its request needn't be.
+ARRIVING = 120.0  # s from a request's first byte to its last
+# A plane that has all its connections closes those that did nothing for so long.
+SPARED = 5.0  # s
+ARRIVING_WHEN_FULL = 15.0  # s
+CLOCK_MOVED = 1.0  # s; less is the clock's own correction
 
 
 class Load(NamedTuple):
@@ -67,61 +76,6 @@ class Load(NamedTuple):
     busy: int
     threads: int
     connections: int
-
-
-class _Task(WSGITask):  # type: ignore[misc]
-    """One request; the last one on a connection while draining."""
-
-    def build_response_header(self) -> bytes:
-        # An app may not set hop-by-hop headers (PEP 3333; waitress raises AssertionError), so it
-        # is done here, as if the client had asked for it: waitress then closes after the answer.
-        if self.channel.ends_here():
-            self.request.headers["CONNECTION"] = "close"
-        header: bytes = super().build_response_header()
-        return header
-
-    def get_environment(self) -> dict[str, Any]:
-        environ: dict[str, Any] = super().get_environment()
-        environ["SERVER_SOFTWARE"] = "waitress"  # it would be ident, None, where text is due
-        return environ
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection."""
-
-    task_class = _Task
-
-    def writable(self) -> bool:
-        """Whether the loop is to send something."""
-        # A thread that answers sends by itself, and wakes the loop when the socket is full. While
-        # it's at that, waitress's loop would try too, again and again without pause, and keep the
-        # interpreter lock from the very thread it waits for: with lookahead, at one connection,
-        # 700 to 1000 requests/s instead of 2400 to 2900.
-        if self.requests and self.total_outbufs_len and not self.will_close:
-            return self._lock_is_free()
-        return bool(super().writable())
-
-    def _lock_is_free(self) -> bool:
-        free = bool(self.outbuf_lock.acquire(False))
-        if free:
-            self.outbuf_lock.release()
-        return free
-
-    def ends_here(self) -> bool:
-        """Whether the answer now made shall be the connection's last."""
-        pipelined = len(self.requests) > 1 or self.request is not None
-        return bool(self.server.draining) and not pipelined
-
-    def is_idle(self, since: float) -> bool:
-        """Whether nothing is under way, and nothing has been since that time.time()."""
-        busy = self.requests or self.request is not None or self.total_outbufs_len
-        return not busy and self.last_activity < since and not self._has_unread()
-
-    def _has_unread(self) -> bool:
-        try:
-            return bool(self.socket.recv(1, socket.MSG_PEEK))
-        except OSError:
-            return False
 
 
 class _Pool(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -146,7 +100,7 @@ class _Pool(ThreadedTaskDispatcher):  # type: ignore[misc]
 class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
     """One plane on a socket that listens already."""
 
-    channel_class = _Channel
+    channel_class = Channel
 
     def __init__(
         self,
@@ -181,16 +135,60 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
         self.connections = connections
         self.full = False
         self.draining = False
+        self._clock = time.time() - time.monotonic()
 
     def readable(self) -> bool:
         """Whether to accept; waitress's own limit would count the other plane's connections."""
+        self._follow_clock()
         full = len(self.active_channels) >= self.connections
         if full and not self.full:
             logger.warning(
                 "plane %s has %d connections open, its most", self.name, self.connections
             )
+        if full and not self.full:
+            # Each look costs a system call a connection: the next one is a cleanup's.
+            self._make_room()
         self.full = full
         return bool(super().readable()) and not full
+
+    def maintenance(self, now: float) -> None:
+        """Close what is idle, and whose client lets us wait; waitress calls it now and then."""
+        super().maintenance(now)
+        self._close(channel for channel in self._all() if channel.is_overdue(now, ARRIVING))
+        if self.full:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        now = time.time()
+        self._close(
+            channel
+            for channel in self._all()
+            if channel.is_idle(now - SPARED) or channel.is_overdue(now, ARRIVING_WHEN_FULL)
+        )
+
+    def _all(self) -> list[Channel]:
+        return list(self.active_channels.values())
+
+    def _close(self, channels: Iterable[Channel]) -> None:
+        for channel in channels:
+            # waitress would wait until the socket can be written to, which of one whose client
+            # doesn't read is never.
+            channel.will_close = True
+            channel.handle_close()
+
+    def _follow_clock(self) -> None:
+        """Keep waitress's moments, which are of the wall clock, right when that is set.
+
+        Back by an hour, nothing idle would be closed for so long; forward, everything would be.
+        """
+        clock = time.time() - time.monotonic()
+        moved = clock - self._clock
+        if abs(moved) < CLOCK_MOVED:
+            return
+        self._clock = clock
+        self.next_channel_cleanup += moved
+        for channel in self.active_channels.values():
+            channel.last_activity += moved
 
     def stop_accepting(self) -> None:
         """Take in what waits in the backlog, then close the listener."""
@@ -206,9 +204,7 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
 
     def close_idle(self, since: float) -> None:
         """Close the connections on which nothing has happened since that time.time()."""
-        for channel in list(self.active_channels.values()):
-            if channel.is_idle(since):
-                channel.handle_close()
+        self._close(channel for channel in self._all() if channel.is_idle(since))
 
     def is_busy(self) -> bool:
         """Whether a connection is open, or a request waits or runs."""
@@ -231,8 +227,7 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
         Returns:
             Whether all threads ended; one that is stuck in the app dies with the process.
         """
-        for channel in list(self.active_channels.values()):
-            channel.handle_close()
+        self._close(self._all())
         self.task_dispatcher.shutdown(timeout=1)
         return not self.task_dispatcher.threads
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import aliased, selectinload
 from sqlalchemy.orm.attributes import flag_modified
@@ -19,6 +19,12 @@ from maimconfig.users.models import StaffPresence, StaffTenant, User
 
 # Seen within this time a user counts as being there.
 ONLINE = timedelta(seconds=60)
+
+
+def is_online(seen_at: Any) -> ColumnElement[bool]:
+    """The condition that somebody who was seen at this moment is there now."""
+    now = clock.now()
+    return and_(seen_at > now - ONLINE, seen_at <= now + clock.AHEAD)
 
 
 def serves(user_id: Any, tenant_id: Any) -> ColumnElement[bool]:
