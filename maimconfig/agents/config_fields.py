@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from maimconfig.agents import config_texts as texts
 from maimconfig.agents.config_patterns import pattern_problems
 from maimconfig.agents.config_table import (
     TASKS,
@@ -21,6 +22,7 @@ from maimconfig.agents.config_table import (
     secret_kinds,
     table,
 )
+from maimconfig.i18n import Text
 
 __all__ = ["MASK", "TASKS", "check", "defaults", "item_defaults", "secret_kinds"]
 
@@ -33,19 +35,19 @@ _MODEL = "config_overrides.model"
 _HOUR = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 
 
-class _Problems(dict[str, list[str]]):
+class _Problems(dict[str, list[Text]]):
     """Problems by path, of the first MAX_PROBLEMS paths."""
 
     @property
     def full(self) -> bool:
         return len(self) >= MAX_PROBLEMS
 
-    def add(self, path: str, text: str) -> None:
+    def add(self, path: str, text: Text) -> None:
         if path in self or not self.full:
             self.setdefault(path, []).append(text)
 
 
-def check(config: Mapping[str, Any], system_providers: Collection[str]) -> dict[str, list[str]]:
+def check(config: Mapping[str, Any], system_providers: Collection[str]) -> dict[str, list[Text]]:
     """The problems of a configuration by dotted path; empty when there is none.
 
     Secrets are expected as plain text or as MASK, not as they are stored. Null is fine for every
@@ -56,7 +58,7 @@ def check(config: Mapping[str, Any], system_providers: Collection[str]) -> dict[
         system_providers: names of providers that a custom model must not use.
 
     Returns:
-        Chinese texts by path ("config_overrides.model.models.0.name"), at most MAX_PROBLEMS paths.
+        texts by path ("config_overrides.model.models.0.name"), at most MAX_PROBLEMS paths.
     """
     problems = _Problems()
     known, rest = table(), dict(config)
@@ -64,7 +66,7 @@ def check(config: Mapping[str, Any], system_providers: Collection[str]) -> dict[
     if isinstance(persona, str):
         _check_field(problems, known.plain_persona, "persona", rest.pop("persona"))
     elif persona is not None and not isinstance(persona, dict):
-        problems.add("persona", "必须是字符串或对象")
+        problems.add("persona", texts.NOT_STRING_OR_OBJECT)
         del rest["persona"]
     _check_section(problems, known.fields, "", rest)
     _check_names(problems, rest, system_providers)
@@ -77,7 +79,7 @@ def check(config: Mapping[str, Any], system_providers: Collection[str]) -> dict[
 
 def _check_section(problems: _Problems, section: Section, path: str, value: Any) -> None:
     if not isinstance(value, dict):
-        problems.add(path, "必须是对象")
+        problems.add(path, texts.NOT_OBJECT)
         return
     for key, node in section.items():
         name = key.removesuffix("[]")
@@ -96,7 +98,7 @@ def _check_section(problems: _Problems, section: Section, path: str, value: Any)
 
 def _check_items(problems: _Problems, section: Section, path: str, value: Any) -> None:
     if not isinstance(value, list):
-        problems.add(path, "必须是数组")
+        problems.add(path, texts.NOT_ARRAY)
         return
     for index, item in enumerate(value):
         _check_section(problems, section, f"{path}.{index}", item)
@@ -104,11 +106,11 @@ def _check_items(problems: _Problems, section: Section, path: str, value: Any) -
 
 def _check_tasks(problems: _Problems, task: Any, path: str, value: Any) -> None:
     if not isinstance(value, dict):
-        problems.add(path, "必须是对象")
+        problems.add(path, texts.NOT_OBJECT)
         return
     for name, settings in value.items():
         if name not in TASKS:
-            problems.add(f"{path}.{name}", "未知的任务名")
+            problems.add(f"{path}.{name}", texts.UNKNOWN_TASK)
         elif settings is not None:
             _check_section(problems, task, f"{path}.{name}", settings)
 
@@ -116,7 +118,7 @@ def _check_tasks(problems: _Problems, task: Any, path: str, value: Any) -> None:
 def _check_field(problems: _Problems, field: Field, path: str, value: Any) -> None:
     if value is None or (value == "" and field.required):
         if field.required:
-            problems.add(path, "必填")
+            problems.add(path, texts.REQUIRED)
         return
     problem = _problem(field, value)
     if problem:
@@ -125,13 +127,13 @@ def _check_field(problems: _Problems, field: Field, path: str, value: Any) -> No
         _check_elements(problems, field.kind, path, value)
 
 
-def _problem(field: Field, value: Any) -> str | None:
+def _problem(field: Field, value: Any) -> Text | None:
     """What is wrong with a value as a whole; its elements are left to _check_elements."""
     is_type, wrong_type = _TYPES[field.kind.partition(" ")[0]]
     if not is_type(value):
         return wrong_type
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "数值过大"
+        return texts.TOO_LARGE
     if _out_of_bounds(field, value) or (field.choices and value not in field.choices):
         return field.expected
     if field.form:
@@ -157,13 +159,13 @@ def _is_number(value: Any) -> bool:
     return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "string": (lambda value: isinstance(value, str), "必须是字符串"),
-    "int": (_is_int, "必须是整数"),
-    "float": (_is_number, "必须是数字"),
-    "bool": (lambda value: isinstance(value, bool), "必须是布尔值"),
-    "object": (lambda value: isinstance(value, dict), "必须是对象"),
-    "array": (lambda value: isinstance(value, list), "必须是数组"),
+_TYPES: dict[str, tuple[Callable[[Any], bool], Text]] = {
+    "string": (lambda value: isinstance(value, str), texts.NOT_STRING),
+    "int": (_is_int, texts.NOT_INTEGER),
+    "float": (_is_number, texts.NOT_NUMBER),
+    "bool": (lambda value: isinstance(value, bool), texts.NOT_BOOLEAN),
+    "object": (lambda value: isinstance(value, dict), texts.NOT_OBJECT),
+    "array": (lambda value: isinstance(value, list), texts.NOT_ARRAY),
 }
 
 
@@ -178,12 +180,12 @@ def _is_url(text: str) -> bool:
         return False
 
 
-_FORMS: dict[str, tuple[Callable[[str], object], str]] = {
+_FORMS: dict[str, tuple[Callable[[str], object], Text]] = {
     # Empty means not set, as in the other optional texts.
-    "digits": (re.compile(r"[0-9]*").fullmatch, "只能由数字组成"),
-    "http(s) URL": (_is_url, "必须是 http 或 https 地址"),
-    "platform:id:type": (re.compile(r"(?:[^:]+:.+:[^:]+)?").fullmatch, "必须是“平台:编号:类型”"),
-    "time": (re.compile(f"{_HOUR}-{_HOUR}").fullmatch, "必须是 HH:MM-HH:MM 形式的时间段"),
+    "digits": (re.compile(r"[0-9]*").fullmatch, texts.NOT_DIGITS),
+    "http(s) URL": (_is_url, texts.NOT_URL),
+    "platform:id:type": (re.compile(r"(?:[^:]+:.+:[^:]+)?").fullmatch, texts.NOT_STREAM),
+    "time": (re.compile(f"{_HOUR}-{_HOUR}").fullmatch, texts.NOT_PERIOD),
 }
 
 
@@ -212,7 +214,7 @@ def _check_elements(problems: _Problems, kind: str, path: str, value: list[Any])
         where = f"{path}.{index}"
         if kind == "array of string":
             if not isinstance(item, str):
-                problems.add(where, "必须是字符串")
+                problems.add(where, texts.NOT_STRING)
         elif kind in _ROWS:
             _check_section(problems, _ROWS[kind], where, item)
         elif kind == "array of object":
@@ -230,7 +232,7 @@ def _check_state(problems: _Problems, path: str, item: Any) -> None:
     if isinstance(item, dict):
         _check_section(problems, _STATE, path, item)
     else:
-        problems.add(path, "必须是字符串或对象")
+        problems.add(path, texts.NOT_STRING_OR_OBJECT)
 
 
 # --- what one value alone can't show ---------------------------------------------------------
@@ -254,12 +256,12 @@ def _check_names(
             name = item.get("name") if isinstance(item, dict) else None
             if isinstance(name, str) and name:
                 if name in seen:
-                    problems.add(f"{path}.name", "名称重复")
+                    problems.add(f"{path}.name", texts.NAME_REPEATED)
                 seen.add(name)
     for path, item in _listed(config, f"{_MODEL}.models"):
         provider = item.get("api_provider") if isinstance(item, dict) else None
         if isinstance(provider, str) and provider in system_providers:
-            problems.add(f"{path}.api_provider", "自定义模型不能使用系统服务商")
+            problems.add(f"{path}.api_provider", texts.SYSTEM_PROVIDER)
 
 
 def _check_patterns(problems: _Problems, config: Mapping[str, Any]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from maimconfig.agents import config_texts as texts
+from maimconfig.i18n import Text
+
 # One body of 1 MiB can hold patterns that take re2 an hour to compile: with its own limit of
 # memory nine characters (`\pL{1000}`) took 60 ms and 8 MiB, and parsing alone took 25 ms for
 # 750 characters. With these three limits the worst that was found takes 1 s.
@@ -13,25 +16,28 @@ MAX_CHARACTERS: Final = 20_000
 MAX_MEMORY: Final = 256 * 1024
 
 
-def pattern_problems(patterns: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def pattern_problems(patterns: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Text]]:
     """The patterns that can't be used.
 
     Args:
         patterns: pairs of path and pattern, of one configuration.
 
     Yields:
-        pairs of path and Chinese text; the last one when there are too many patterns.
+        pairs of path and text; the last one when there are too many patterns.
     """
     characters = 0
     for count, (path, pattern) in enumerate(patterns):
         characters += len(pattern)
         if count == MAX_PATTERNS or characters > MAX_CHARACTERS:
-            yield path, f"正则表达式最多 {MAX_PATTERNS} 个，共 {MAX_CHARACTERS} 个字符"
+            yield (
+                path,
+                texts.TOO_MANY_PATTERNS.format(patterns=MAX_PATTERNS, characters=MAX_CHARACTERS),
+            )
             return
         try:
             compiled(pattern)
         except PatternUnusable as error:
-            yield path, f"正则表达式无法编译：{error}"
+            yield path, texts.PATTERN_UNUSABLE.format(reason=error)
 
 
 class PatternUnusable(ValueError):

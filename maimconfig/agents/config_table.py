@@ -16,6 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, cast
 
+from maimconfig.agents import config_texts as texts
+from maimconfig.i18n import Text
+
 TASKS: Final = (
     "utils",
     "utils_small",
@@ -64,7 +67,7 @@ class Field:
     above: bool = False
     choices: tuple[str, ...] = ()
     form: str = ""
-    expected: str = ""
+    expected: Text | None = None
 
 
 Section: TypeAlias = "dict[str, Field | Section]"
@@ -189,19 +192,19 @@ def _with_range(field: Field, text: str) -> Field:
         return _bounded(field, bound["sign"], bound["bound"])
     if "|" in text:
         choices = tuple(text.split("|"))
-        return replace(field, choices=choices, expected=f"必须是以下之一：{'、'.join(choices)}")
+        return replace(field, choices=choices, expected=texts.one_of(choices))
     raise ValueError(f"config_fields.csv has a range that is not understood: {text!r}")
 
 
 def _between(field: Field, found: re.Match[str]) -> Field:
-    span = f"{found['low']} 到 {found['high']}"
-    expected = f"长度必须在 {span} 个字符之间" if found["chars"] else f"必须在 {span} 之间"
+    expected = texts.LENGTH if found["chars"] else texts.BETWEEN
+    expected = expected.format(low=found["low"], high=found["high"])
     return replace(field, low=float(found["low"]), high=float(found["high"]), expected=expected)
 
 
 def _bounded(field: Field, sign: str, bound: str) -> Field:
     if sign == "<=":
-        return replace(field, high=float(bound), expected=f"最多 {bound} 项")
+        return replace(field, high=float(bound), expected=texts.AT_MOST_ITEMS.format(bound=bound))
     above = sign == ">"
-    expected = f"必须大于 {bound}" if above else f"不能小于 {bound}"
+    expected = (texts.MORE_THAN if above else texts.AT_LEAST).format(bound=bound)
     return replace(field, low=float(bound), above=above, expected=expected)

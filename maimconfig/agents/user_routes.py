@@ -17,7 +17,7 @@ from maimconfig.api_keys.models import ApiKey
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
-from maimconfig.http.context import login, note_tenant, session
+from maimconfig.http.context import current, login, note_tenant, session
 from maimconfig.http.schema import changes_of
 from maimconfig.tenants import service as tenants
 
@@ -97,6 +97,7 @@ def delete_own_agent(agent_id: str) -> Response:
 @blp.response(200, key_schemas.OwnKeyOut(many=True))
 def list_own_keys(agent_id: str) -> Sequence[ApiKey]:
     """List the keys of an agent, newest first"""
+    current().headers["Cache-Control"] = "no-store"
     return api_keys.of_agent(session(), _own(agent_id).id)
 
 
@@ -111,6 +112,7 @@ def create_own_key(payload: dict[str, Any], agent_id: str) -> ApiKey:
     """Create a key of an agent; the answer shows it in full"""
     agent = _own(agent_id, lock=True)
     permissions.check(payload.get("permissions"))
+    current().headers["Cache-Control"] = "no-store"
     return api_keys.create(session(), tenant_id=agent.tenant_id, agent_id=agent.id, **payload)
 
 

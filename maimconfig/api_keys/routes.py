@@ -10,7 +10,7 @@ from maimconfig.api_keys.models import ApiKey
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.conditional import expected_revisions, revision_etag
-from maimconfig.http.context import note_tenant, session
+from maimconfig.http.context import current, note_tenant, session
 from maimconfig.http.pagination import Page, page_of
 from maimconfig.http.schema import changes_of
 
@@ -56,6 +56,7 @@ def create_key(payload: dict[str, Any]) -> ApiKey:
     """
     note_tenant(payload["tenant_id"])
     permissions.check(payload.get("permissions"))
+    current().headers["Cache-Control"] = "no-store"
     return service.create(session(), **payload)
 
 
@@ -117,6 +118,7 @@ def enable_key(api_key_id: str) -> ApiKey:
 def rotate_key(payload: dict[str, Any], api_key_id: str) -> ApiKey:
     """Give a key a new secret under the same id"""
     grace_seconds = payload["grace_seconds"] or 0
+    current().headers["Cache-Control"] = "no-store"
     return _noted(service.rotate(session(), api_key_id, grace_seconds=grace_seconds))
 
 

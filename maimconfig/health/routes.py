@@ -18,7 +18,8 @@ from maimconfig.http.context import current, runtime
 NAME = "MaimConfig"
 DESCRIPTION = "多租户AI聊天机器人的控制平面 / Control plane of multi-tenant AI chatbots"
 FEATURES = ["tenants", "agents", "agent-templates", "api-keys", "key-checks", "agent-activity",
-            "plugin-settings", "usage", "audit-logs"]  # fmt: skip
+            "plugin-settings", "usage", "audit-logs", "billing", "users", "chat",
+            "chat-completions", "conversations", "realtime", "webhooks"]  # fmt: skip
 
 blp = Blueprint("service", __name__, style="plain", description="The service itself.")
 

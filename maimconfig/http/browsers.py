@@ -37,7 +37,7 @@ _ALLOWED = {
 }
 _EXPOSED = (
     "ETag, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-ID, "
-    "X-Total-Count"
+    "X-Total-Count, Idempotency-Replayed"
 )
 
 

@@ -113,7 +113,8 @@ class AppError(Exception):
             headers: of the answer, such as Retry-After.
             internal: for the log alone.
         """
-        super().__init__(internal or reason or self.text.en)
+        told = reason.en if isinstance(reason, Text) else reason
+        super().__init__(internal or told or self.text.en)  # for the log and the command line
         self.reason = reason or self.text
         self.details = details
         self.headers = dict(headers or {})

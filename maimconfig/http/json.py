@@ -27,7 +27,7 @@ _SUSPICIOUS = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 BROKEN = Text("请求体不是有效的JSON（位置{n}）", "The body is not valid JSON (position {n})")
-TOO_DEEP = Text(f"JSON嵌套超过{MAX_DEPTH}层", f"JSON is nested deeper than {MAX_DEPTH} levels")
+TOO_DEEP = Text("JSON嵌套超过{most}层", "JSON is nested deeper than {most} levels")
 NUL_REFUSED = Text("不能包含NUL字符", "Must not contain NUL characters")
 
 
@@ -65,10 +65,10 @@ def response(body: Any, status: int = 200) -> Response:
     return JsonResponse(orjson.dumps(body), status, content_type="application/json")
 
 
-def loads(body: bytes) -> Any:
+def loads(body: bytes, *, depth: int = MAX_DEPTH) -> Any:
     """Parse a request body strictly.
 
-    Refused besides broken JSON: text that isn't UTF-8, nesting over 64 levels, a key twice in
+    Refused besides broken JSON: text that isn't UTF-8, nesting over `depth` levels, a key twice in
     an object, NaN and infinities, integers beyond 64 bits, lone surrogates, NUL characters.
 
     Raises:
@@ -77,7 +77,7 @@ def loads(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8")
-        _refuse_deep(text)
+        _refuse_deep(text, depth)
         value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise BadRequest(Text("请求体不是UTF-8", "The body is not UTF-8")) from error
@@ -88,14 +88,14 @@ def loads(body: bytes) -> Any:
     return value
 
 
-def _refuse_deep(text: str) -> None:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def _refuse_deep(text: str, most: int) -> None:
+    if text.count("[") + text.count("{") <= most:
         return
     depth = 0
     for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
         depth += 1 if bracket in "[{" else -1
-        if depth > MAX_DEPTH:
-            raise BadRequest(TOO_DEEP)
+        if depth > most:
+            raise BadRequest(TOO_DEEP.format(most=most))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,10 +12,14 @@ from typing import Any
 from marshmallow import ValidationError
 
 from maimconfig.http.errors import AppError
-from maimconfig.http.json import loads
+from maimconfig.http.json import MAX_DEPTH, loads
 from maimconfig.http.schema import flat
 from maimconfig.moving.errors import MovingError, fields, sentence
 from maimconfig.moving.schemas import Document
+
+# Of what stands in a body of the API, a plugin's config of an agent stands deepest in a file:
+# document, tenants, tenant, agents, agent, plugins, setting, where a body has one level.
+_DEPTH = MAX_DEPTH + 6
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -27,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8")
         body = text if _is_json(path) else json.dumps(_from_yaml(text))
-        document: dict[str, Any] = Document().load(loads(body.encode()))
+        document: dict[str, Any] = Document().load(loads(body.encode(), depth=_DEPTH))
     except OSError as error:
         raise MovingError(f"{path} can't be read: {error.strerror or error}.") from error
     except ValidationError as error:

@@ -64,7 +64,8 @@ def look(session: Session, subjects: Sequence[str], *, limit: int, window: timed
     ]
     if over and not all(_is_under_way(session, row.subject) for row in over):
         ends = max(row.started_at + window for row in over)
-        raise RateLimited(retry_after=max(1, ceil((ends - now).total_seconds())))
+        reset = max(1, ceil((ends - now).total_seconds()))
+        raise _refusal(limit, reset)
     return [subject for subject in wanted if subject not in found]
 
 
@@ -88,7 +89,7 @@ def begin(session: Session, subjects: Sequence[str], *, limit: int, window: time
     if refused:
         if all(_is_under_way(session, subject) for subject in refused):
             raise Undecided
-        raise RateLimited(retry_after=max(verdict.reset for verdict in refused.values()))
+        raise _refusal(limit, max(verdict.reset for verdict in refused.values()))
     for subject in subjects:
         _note(session, subject)
     rows = select(RateWindow.subject, RateWindow.started_at).where(RateWindow.subject.in_(subjects))
@@ -108,6 +109,11 @@ def end(session: Session, attempt: Attempt, *, failed: bool) -> None:
             _count_down(session, subject, began)
     for subject in attempt.windows:
         _count_down(session, _under_way(subject))
+
+
+def _refusal(limit: int, reset: int) -> RateLimited:
+    verdict = service.RateVerdict(False, limit, 0, reset)
+    return RateLimited(retry_after=reset, headers=verdict.headers)
 
 
 def _under_way(subject: str) -> str:

@@ -39,6 +39,9 @@ CHECKS_AT_ONCE = 100  # clients a second whose login is looked at
 SETTLE_SECONDS = 0.1  # frames under way when we were told to stop may still arrive
 TURN = 0.02  # s: the drain looks this often who is done
 MORE_THAN_ENOUGH = 20.0  # s for the loop to begin
+# Handshakes that are refused with these may be tried again, after so many seconds.
+_FOR_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_RETRY_AFTER = "2"
 
 
 class Gateway:
@@ -171,7 +174,10 @@ class Gateway:
             self._admission.enter(visit.address)
         except Refused as refused:
             log.info("realtime.refused", status=int(refused.status), reason=str(refused))
-            return connection.respond(refused.status, f"{refused}\n")
+            response = connection.respond(refused.status, f"{refused}\n")
+            if refused.status in _FOR_NOW:
+                response.headers["Retry-After"] = _RETRY_AFTER
+            return response
         self._visits[connection] = visit
         # Not in the handler: a handshake that fails after this has none.
         connection.when_lost(lambda: self._see_off(connection))

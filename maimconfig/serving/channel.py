@@ -30,6 +30,13 @@ class Task(WSGITask):  # type: ignore[misc]
         header: bytes = super().build_response_header()
         return header
 
+    def set_close_on_finish(self) -> None:
+        # waitress takes an answer without a length for one that only the connection's end ends. A
+        # 204 or 304 ends with its head, so whoever polls with If-None-Match keeps the connection.
+        wanted = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or self.version != "1.1" or wanted:
+            super().set_close_on_finish()
+
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ["SERVER_SOFTWARE"] = "waitress"  # it would be ident, None, where text is due

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypedDict
 from urllib.parse import urlsplit
 
 from maimconfig.agents import config_fields, config_secrets
+from maimconfig.agents.config_texts import NOT_OBJECT
 from maimconfig.agents.merge import fresh
 
 if sys.version_info >= (3, 11):
@@ -208,7 +209,7 @@ def _refuse_wrong_values(raw: Mapping[str, Any], source: str) -> None:
     _refuse(arrays, "", "", source)
     tasks = raw.get("model_task_config", {})
     if not isinstance(tasks, dict):
-        raise CatalogueError(f"{source} has a wrong value at model_task_config: 必须是对象.")
+        raise CatalogueError(f"{source} has a wrong value at model_task_config: {NOT_OBJECT.en}.")
     for name, settings in tasks.items():
         # Versions of MaiBot differ in their tasks, so an unknown one is checked like a known one.
         section = {"model_task_config": {"utils": settings}}
@@ -220,7 +221,7 @@ def _refuse(section: Mapping[str, Any], known: str, name: str, source: str) -> N
     problems = config_fields.check({"config_overrides": {"model": dict(section)}}, ())
     for path, texts in problems.items():
         inner = path.removeprefix(f"{_MODEL}.").removeprefix(known)
-        raise CatalogueError(f"{source} has a wrong value at {name}{inner}: {texts[0]}.")
+        raise CatalogueError(f"{source} has a wrong value at {name}{inner}: {texts[0].en}.")
 
 
 def _refuse_dangling_names(catalogue: Catalogue, source: str) -> None:

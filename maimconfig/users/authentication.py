@@ -14,6 +14,7 @@ from maimconfig.http.errors import Busy, LoginFailed, RateLimited, TokenInvalid
 from maimconfig.rate_limits import attempts
 from maimconfig.rate_limits import service as rate_limits
 from maimconfig.rate_limits.attempts import Attempt, Undecided
+from maimconfig.rate_limits.service import RateVerdict
 from maimconfig.runtime import Runtime
 from maimconfig.security import passwords
 from maimconfig.users import service, sessions
@@ -85,8 +86,8 @@ def change_password(
     _attempt(runtime, actor, [f"login:password:{user.id}"], prove, change)
 
 
-def throttle_registration(runtime: Runtime, actor: Actor) -> None:
-    """Count a registration, whatever comes of it.
+def throttle_registration(runtime: Runtime, actor: Actor) -> RateVerdict:
+    """Count a registration, whatever comes of it; what is left of the minute's.
 
     Raises:
         RateLimited: the address has used up its registrations of this minute.
@@ -94,12 +95,13 @@ def throttle_registration(runtime: Runtime, actor: Actor) -> None:
     limit = runtime.settings.login_attempts_per_minute
     subject = f"register:address:{actor.address}"
 
-    def take(session: Session) -> None:
+    def take(session: Session) -> RateVerdict:
         verdict = rate_limits.take(session, subject, limit=limit, window=WINDOW)
         if not verdict.allowed:
-            raise RateLimited(retry_after=verdict.reset)
+            raise RateLimited(retry_after=verdict.reset, headers=verdict.headers)
+        return verdict
 
-    runtime.write(take, actor)
+    return runtime.write(take, actor)
 
 
 def _attempt(

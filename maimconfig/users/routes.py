@@ -30,7 +30,8 @@ HASHED = (errors.Busy, errors.DatabaseUnavailable)
 
 def _hash_of_newcomer() -> str:
     payload = load_body(schemas.Register())
-    authentication.throttle_registration(runtime(), actor())
+    verdict = authentication.throttle_registration(runtime(), actor())
+    current().headers.update(verdict.headers)
     return passwords.hash_password(payload["password"])
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from maimconfig.agents import config_fields, config_table
 from maimconfig.agents.config_fields import MASK, check
 from maimconfig.agents.config_patterns import MAX_CHARACTERS, MAX_PATTERNS
+from maimconfig.i18n import localized
 
 SAMPLE = Path(__file__).parent.parent / "data" / "sample-agent.json"
 JSON_VALUES = st.recursive(
@@ -119,6 +120,29 @@ class TestWhatIsFine:
     def test_talk_value_rules(self, rule: dict[str, Any]) -> None:
         """A rule goes by the time, also past midnight, or by a condition."""
         assert problems_at("config_overrides.chat.talk_value_rules", [rule]) == []
+
+
+class TestLanguages:
+    def test_every_text_has_english(self) -> None:
+        """Whatever is wrong is told in English too: of each field, and of what goes beyond one."""
+        wrong: dict[str, Any] = {"persona": {"states": [5]}, "bot_overrides": 5, "tags": 5}
+        wrong["config_overrides"] = {
+            "chat": {"max_context_size": 0, "planner_size": "x", "talk_value_rules": [{}]},
+            "expression": {"mode": "x", "reflect_operator_id": "x"},
+            "mood": {"enable_mood": 5, "mood_update_threshold": 0},
+            "emoji": {"max_reg_num": -1, "check_interval": 2**70},
+            "message_receive": {"ban_msgs_regex": ["("] + ["a"] * MAX_PATTERNS},
+            "model": {
+                "models": [{"name": "m", "api_provider": "sys", "model_identifier": "x" * 101}] * 2,
+                "api_providers": [{"name": "p", "base_url": "x"}],
+                "model_task_config": {"nobodys": {}, "replyer": 5},
+            },
+        }
+        for config in (wrong, {"persona": 5}, {"bot_overrides": {"qq_account": "x"}}):
+            told = [text for texts in check(config, ["sys"]).values() for text in texts]
+            assert told
+            assert all(localized(text, "en").isascii() for text in told), told
+            assert not any(text.isascii() for text in told), told
 
 
 class TestTypes:

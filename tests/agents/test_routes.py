@@ -561,3 +561,17 @@ class TestAudit:
         entry = factories.audit_entries(api, resource=made["id"])[0]
         assert (entry["action"], entry["after"]) == ("agent.delete", None)
         assert entry["before"]["description"] == "gone"
+
+
+def test_wrong_configuration_in_english(api: Api) -> None:
+    """Who asks for English reads in English what is wrong with a configuration."""
+    agent = factories.agent(api)
+    answer = api.put(
+        f"{URL}/{agent['id']}/config",
+        {"config_overrides": {"chat": {"max_context_size": 0}}},
+        headers={"Accept-Language": "en"},
+    )
+    path = "config_overrides.chat.max_context_size"
+    refused = api.error(answer, 422, "AGENT_004")
+    assert refused["error"] == f"{path}: Must be between 1 and 1000"
+    assert refused["details"] == {path: ["Must be between 1 and 1000"]}

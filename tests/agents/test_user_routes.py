@@ -198,6 +198,11 @@ class TestKeys:
         alice.made(f"{URL}{sibling}/api_keys", {"name": "c"})
         assert alice.found(keys) == made[::-1]
 
+    def test_nobody_stores(self, alice: Person, keys: str) -> None:
+        """Answers with keys in full are stored by no cache, the browser's neither."""
+        answers = [alice.post(keys, {"name": "k"}), alice.get(keys)]
+        assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 2
+
     def test_masked(self, public_with: Callable[..., Api], alice: Person, keys: str) -> None:
         """With MAIMCONFIG_REVEAL_API_KEYS=false only the creation shows a key in full."""
         alice.api = public_with(reveal_api_keys=False)

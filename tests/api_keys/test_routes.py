@@ -236,6 +236,14 @@ class TestReveal:
         shown = {listed[0]["api_key"], changed["api_key"], read["api_key"]}
         assert shown == {f"{made['api_key'][:8]}…{made['api_key'][-4:]}"}
 
+    def test_nobody_stores(self, api: Api) -> None:
+        """An answer that makes a secret is stored by no cache on its way."""
+        agent = factories.agent(api)
+        body = {"tenant_id": agent["tenant_id"], "agent_id": agent["id"], "name": "k"}
+        made = api.post(URL, body)
+        rotated = api.post(f"{URL}/{api.data(made)['id']}/rotate", {})
+        assert {answer.headers["Cache-Control"] for answer in (made, rotated)} == {"no-store"}
+
     def test_rotated(self, hidden: Api) -> None:
         """A rotation shows the new key in full, once."""
         made = factories.api_key(hidden)

@@ -119,7 +119,9 @@ def test_info(api: Api) -> None:
     found = api.get("/info").get_json()
     assert (found["name"], found["version"]) == ("MaimConfig", maimconfig.__version__)
     assert found["architecture"] == "multi-tenant"
-    assert {"tenants", "agents", "api-keys", "audit-logs"} <= set(found["supported_features"])
+    features = set(found["supported_features"])
+    assert {"tenants", "agents", "api-keys", "audit-logs", "users", "billing"} <= features
+    assert {"chat", "chat-completions", "conversations", "realtime", "webhooks"} <= features
     assert found["description"]
 
 

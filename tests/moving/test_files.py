@@ -13,6 +13,7 @@ import yaml
 
 from maimconfig.app import create_app
 from maimconfig.db.all_models import metadata
+from maimconfig.http.json import MAX_DEPTH
 from maimconfig.moving import document, exporting, service, shown
 from maimconfig.moving.carrier import Mode
 from maimconfig.moving.changes import Change
@@ -98,6 +99,22 @@ class Store:
 def store(runtime: Runtime, tmp_path: Path) -> Store:
     """A service without tenants."""
     return Store(runtime, tmp_path)
+
+
+def test_as_deep_as_the_api_takes(store: Store) -> None:
+    """What the API takes, however deep, comes back in from a file."""
+    agent = factories.agent(store.api)
+    deep: Any = {}
+    for _ in range(MAX_DEPTH - 3):  # the answer, which the test reads, is one deeper
+        deep = {"x": deep}
+    where = f"/api/v2/agents/{agent['id']}"
+    store.api.data(store.api.put(f"{where}/config", {"deep": deep}))
+    plugins = f"/api/v1/plugins/settings?tenant_id={agent['tenant_id']}&agent_id={agent['id']}"
+    setting = {"plugin_name": "p", "enabled": True, "config": deep}
+    assert store.api.post(plugins, setting).status_code == 200
+    exported = store.export()
+    assert exported["tenants"][0]["agents"][0]["config"] == {"deep": deep}
+    assert store.bring(exported, "overwrite").startswith("0 created, 0 changed")
 
 
 def test_apply(store: Store) -> None:

@@ -628,10 +628,11 @@ def test_outage(private_mariadb: MariaDB, tmp_path: Path) -> None:
 
 
 def refused(url: str, **given: Any) -> int:
-    """The status with which a handshake is refused."""
+    """The status with which a handshake is refused; what is so for now says when to come again."""
     with pytest.raises(InvalidStatus) as found:
         Client(url, **given)
     status: int = found.value.response.status_code
+    assert ("Retry-After" in found.value.response.headers) == (status in (429, 503))
     return status
 
 

@@ -30,6 +30,21 @@ def test_both_planes_answer(start: Start) -> None:
     assert toy.terminate() == 0
 
 
+def test_an_answer_without_a_body(start: Start) -> None:
+    """Whoever polls keeps the connection over a 304, unless it wants to end it."""
+    connection = start().connect()
+    connection.request("GET", "/unchanged")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Connection"], answer.read()) == (304, None, b"")
+    same = connection.sock
+    connection.request("GET", "/")
+    assert connection.getresponse().read()
+    assert connection.sock is same
+    connection.request("GET", "/unchanged", headers={"Connection": "close"})
+    assert connection.getresponse().headers["Connection"] == "close"
+    connection.close()
+
+
 def test_three_planes_and_ipv6(start: Start) -> None:
     """Any number of planes is served, over IPv6 too."""
     if not socket.has_ipv6:

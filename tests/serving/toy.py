@@ -48,6 +48,9 @@ def plane(name: str) -> WSGIApplication:
             while not environ["waitress.client_disconnected"]():
                 time.sleep(0.05)
             note("left")
+        elif path == "/unchanged":
+            start_response("304 Not Modified", [("ETag", '"1"')])
+            return []
         elif path == "/environ":
             found["environ"] = {k: v for k, v in environ.items() if not callable(v)}
         body = json.dumps(found, default=str).encode()

@@ -54,6 +54,12 @@ def attempt(api: Api, name: str, password: str = "wrong", address: str = "192.0.
     return api.post(URL, body, environ_base={"REMOTE_ADDR": address})
 
 
+def rate_of(answer: Any) -> dict[str, str]:
+    """What the RateLimit headers of an answer say."""
+    names = ("Limit", "Remaining", "Reset")
+    return {name: answer.headers[f"RateLimit-{name}"] for name in names}
+
+
 def test_an_account(strict: Api, public: Api, clock: Any, verified: list[str]) -> None:
     """Five failures a minute for an account, whatever addresses they come from and however its
     name is written; the sixth isn't even tried, not with the right password either."""
@@ -65,6 +71,7 @@ def test_an_account(strict: Api, public: Api, clock: Any, verified: list[str]) -
     refused = attempt(strict, "alice", PASSWORD, address="192.0.2.99")
     strict.error(refused, 429, "RATE_001")
     assert refused.headers["Retry-After"] == "45"
+    assert rate_of(refused) == {"Limit": "5", "Remaining": "0", "Reset": "45"}
     assert len(verified) == LIMIT
     assert alice.is_logged_in()
     assert alice.refreshed().status_code == 200
@@ -79,6 +86,18 @@ def test_an_address(strict: Api, clock: Any, verified: list[str]) -> None:
     strict.error(attempt(strict, "nobody"), 429, "RATE_001")
     strict.error(attempt(strict, "nobody", address="192.0.2.2"), 401, "AUTH_007")
     assert len(verified) == LIMIT + 1
+
+
+def test_registrations(strict: Api, clock: Any) -> None:
+    """Five registrations a minute from an address; each answer says how many are left."""
+    for number in range(LIMIT):
+        body = {"username": f"newcomer{number}", "password": PASSWORD}
+        answer = strict.post(f"{AUTH}/register", body)
+        left = str(LIMIT - 1 - number)
+        assert rate_of(answer) == {"Limit": "5", "Remaining": left, "Reset": "60"}
+    refused = strict.post(f"{AUTH}/register", {"username": "late", "password": PASSWORD})
+    strict.error(refused, 429, "RATE_001")
+    assert rate_of(refused) == {"Limit": "5", "Remaining": "0", "Reset": "60"}
 
 
 def test_a_refused_attempt_counts_for_nobody(strict: Api, public: Api, clock: Any) -> None:
