@@ -7,9 +7,8 @@ from typing import Any
 from maimconfig.activity import schemas, service
 from maimconfig.http.blueprint import Blueprint
 from maimconfig.http.context import note_tenant, session
-from maimconfig.http.errors import ActivityForbidden, ActivityUnknown, TenantNotFound
+from maimconfig.http.errors import ActivityForbidden, ActivityUnknown
 from maimconfig.http.schema import TenantQuery
-from maimconfig.tenants import service as tenants
 
 blp = Blueprint(
     "agent-activity",
@@ -29,12 +28,11 @@ def beat(payload: dict[str, Any]) -> dict[str, Any]:
     return service.beat(session(), **payload)
 
 
-@blp.get("", errors=(TenantNotFound,))
+@blp.get("", errors=(ActivityUnknown, ActivityForbidden))
 @blp.arguments(TenantQuery, location="query")
 @blp.response(200, schemas.ActivityList)
 def list_alive(query: dict[str, Any]) -> dict[str, Any]:
     """List the agents of a tenant that are alive"""
     note_tenant(query["tenant_id"])
-    tenants.get(session(), query["tenant_id"])
     items = service.alive(session(), query["tenant_id"])
     return {"items": items, "count": len(items)}

@@ -60,7 +60,17 @@ def store(session: Session, *, tenant_id: str, agent_id: str, ttl_seconds: int) 
 
 
 def alive(session: Session, tenant_id: str) -> Sequence[AgentActivity]:
-    """Heart-beats of a tenant's agents that have not expired, the latest first."""
+    """Heart-beats of a tenant's agents that have not expired, the latest first.
+
+    Raises:
+        ActivityUnknown: there is no such tenant.
+        ActivityForbidden: it isn't active.
+    """
+    status = session.scalar(select(Tenant.status).where(Tenant.id == tenant_id))
+    if status is None:
+        raise ActivityUnknown
+    if status != "active":
+        raise ActivityForbidden
     return session.scalars(
         select(AgentActivity)
         .where(AgentActivity.tenant_id == tenant_id, AgentActivity.expires_at > clock.now())

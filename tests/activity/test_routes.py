@@ -79,9 +79,9 @@ def test_latest_first(api: Api) -> None:
 
 
 def test_none(api: Api) -> None:
-    """A tenant without agents has an empty list; an unknown one is 404 TENANT_001."""
+    """A tenant without agents has an empty list; an unknown one is 404 ACTIVITY_002."""
     assert alive(api, factories.tenant(api)["id"]) == []
-    api.error(api.get(URL, query_string={"tenant_id": "tenant_nope"}), 404, "TENANT_001")
+    api.error(api.get(URL, query_string={"tenant_id": "tenant_nope"}), 404, "ACTIVITY_002")
     assert list(api.error(api.get(URL), 422, "VALIDATION_ERROR")["details"]) == ["tenant_id"]
 
 
@@ -131,6 +131,11 @@ def test_inactive(kind: str, status: str, api: Api) -> None:
     which = agent["tenant_id"] if kind == "tenants" else agent["id"]
     api.data(api.put(f"/api/v2/{kind}/{which}", {"status": status}))
     api.error(beat(api, agent), 403, "ACTIVITY_002")
+    listed = api.get(URL, query_string={"tenant_id": agent["tenant_id"]})
+    if kind == "tenants":
+        api.error(listed, 403, "ACTIVITY_002")
+    else:
+        api.data(listed)
 
 
 def test_not_audited(api: Api) -> None:
