@@ -39,6 +39,19 @@ def check(permissions: Sequence[str] | None, path: str = "permissions") -> None:
         raise PermissionsInvalid(details=wrong)
 
 
+def check_groups(groups: Mapping[str, Sequence[str]], path: str) -> None:
+    """Refuse groups whose own names, or whose members, can't be permissions.
+
+    Raises:
+        PermissionsInvalid: with the path of what is wrong in the first such group.
+    """
+    for name, members in groups.items():
+        where = f"{path}.{name[:64]}"
+        if name != ALL and not NAME.match(name):
+            raise PermissionsInvalid(details={where: [MALFORMED]})
+        check(members, where)
+
+
 def expand(permissions: Sequence[str], groups: Mapping[str, Iterable[str]]) -> list[str]:
     """The permissions with each group's name followed by its members, each once, in order."""
     found: dict[str, None] = {}

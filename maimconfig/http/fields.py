@@ -254,6 +254,18 @@ class TextLists(_Counted, fields.Dict):
         super().__init__(keys=String(), values=lists, validate=length(0, items), **kwargs)
         self.most = items
 
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)
+        except ValidationError as error:
+            # marshmallow puts "key" or "value" between a name and what is wrong there.
+            if not isinstance(error.messages, dict):
+                raise
+            plain = {
+                name: inner.get("key") or inner["value"] for name, inner in error.messages.items()
+            }
+            raise ValidationError(plain) from error
+
 
 def as_id(text: str) -> str:
     """The text when it can be an id, else the empty text, which no object has.

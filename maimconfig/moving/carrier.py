@@ -79,8 +79,7 @@ class Carrier:
         name = entry["tenant_name"]
         stored = self._stored(Tenant, entry, tenant_name=name)
         with self._noting("tenant", name, stored) as note:
-            for group, named in (entry.get("permission_groups") or {}).items():
-                permissions.check([group, *named], f"permission_groups.{group[:64]}")
+            permissions.check_groups(entry.get("permission_groups") or {}, "permission_groups")
             wanted = _own(entry)
             if stored is None:
                 stored = tenants.create(self.session, **wanted)

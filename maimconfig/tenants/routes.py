@@ -117,8 +117,7 @@ def set_permission_groups(payload: dict[str, Any], tenant_id: str) -> dict[str, 
     """
     note_tenant(tenant_id)
     groups = payload.get("groups")
-    for name, members in (groups or {}).items():
-        permissions.check([name, *members], f"groups.{name[:64]}")
+    permissions.check_groups(groups or {}, "groups")
     changes = {} if groups is None else {"permission_groups": groups}
     tenant = service.change(session(), tenant_id, changes, expected_revisions())
     revision_etag(tenant.revision)
