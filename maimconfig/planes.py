@@ -95,7 +95,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount("maimconfig.audit.routes:blp", _INTERNAL),
     Mount("maimconfig.system.routes:blp", _INTERNAL),
     Mount("maimconfig.chat.routes:blp", {"internal": NETWORK, "public": KEY}),
-    Mount("maimconfig.chat.openai_routes:blp", {"public": KEY}),
+    Mount("maimconfig.chat.openai_routes:blp", {"internal": KEY, "public": KEY}),
     Mount("maimconfig.sessions.routes:blp", {"internal": SESSION, "public": SESSION}),
     Mount(
         "maimconfig.users.routes:blp",

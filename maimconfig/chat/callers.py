@@ -30,14 +30,18 @@ def sent_key(payload: Mapping[str, Any]) -> str | None:
     return payload.get("api_key") or request.headers.get("X-API-Key") or in_header
 
 
-def caller_of(payload: Mapping[str, Any]) -> Caller:
+def caller_of(payload: Mapping[str, Any], *, by_key: bool = False) -> Caller:
     """Who asks, and for which agent; the request's log line and headers are told.
+
+    Args:
+        by_key: nothing but a key will do, on the trusted network too.
 
     Raises:
         AppError: see `service.identify`.
     """
+    trusted = is_trusted() and not by_key
     caller = service.identify(
-        runtime(), payload, sent_key(payload), address=client_address(), trusted=is_trusted()
+        runtime(), payload, sent_key(payload), address=client_address(), trusted=trusted
     )
     note_tenant(caller.tenant_id)
     current().headers.update(caller.headers)

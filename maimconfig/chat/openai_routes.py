@@ -53,7 +53,7 @@ UNKNOWN_MODEL = Text(
 
 def _caller() -> Caller:
     """Who asks; before the body is looked at, as OpenAI does."""
-    return caller_of({})
+    return caller_of({}, by_key=True)
 
 
 @blp.post("/chat/completions", unit="none", first=_caller, errors=REPLY)

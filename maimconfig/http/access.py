@@ -38,8 +38,8 @@ def init_access(app: Flask, plane: Plane, internal_token: str | None) -> None:
             # A browser's preflight shows no token, and is told nothing but the methods.
             if request.method != "OPTIONS":
                 _require_login(access.permission)
-        elif access is not None and access.kind == "session":
-            pass  # the view itself asks for what is needed
+        elif access is not None and access.kind in ("session", "key"):
+            pass  # the view itself asks for what is needed, in the header that the token needs
         elif expected is not None and request.path not in _ALWAYS_OPEN:
             _require_token(expected)
         elif endpoint and access is None and endpoint.partition(".")[0] not in _DOCUMENTS:

@@ -68,7 +68,7 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _answer(error: AppError) -> Response:
-    if openai_errors.is_openai(request.path, current().plane):
+    if openai_errors.is_openai(request.path):
         status = openai_errors.case_of(error).status
         body = openai_errors.body_of(error, locale())
         return _response(body, status, openai_errors.headers_of(error))

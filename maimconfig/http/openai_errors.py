@@ -70,9 +70,9 @@ def headers_of(error: AppError) -> dict[str, str]:
     return {**error.headers, **challenge}
 
 
-def is_openai(path: str, plane: str) -> bool:
-    """Whether a path is answered in OpenAI's shape; only the public plane has such ones."""
-    return plane == "public" and (path == PREFIX or path.startswith(f"{PREFIX}/"))
+def is_openai(path: str) -> bool:
+    """Whether a path is answered in OpenAI's shape."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
 def _invalid(error: AppError | type[AppError]) -> str:

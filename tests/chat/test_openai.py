@@ -230,11 +230,23 @@ def test_english(offline: LiveService) -> None:
 )
 def test_other_paths(offline: LiveService, method: str, path: str, expected: int) -> None:
     """Paths and methods below /v1 that there aren't are refused in the same shape."""
-    refused = httpx.request(method, f"{offline.public}{path}")
-    assert refused.status_code == expected
-    assert set(refused.json()) == {"error"}
-    assert refused.json()["error"]["type"] == "invalid_request_error"
-    assert httpx.request(method, f"{offline.internal}{path}").json()["error_code"] == "NOT_FOUND"
+    for plane in (offline.public, offline.internal):
+        refused = httpx.request(method, f"{plane}{path}")
+        assert refused.status_code == expected
+        assert set(refused.json()) == {"error"}
+        assert refused.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_on_the_internal_plane(offline: LiveService) -> None:
+    """The internal plane serves it too, to who shows a key."""
+    with client_of(offline) as (client, key):
+        inside = client.with_options(base_url=f"{offline.internal}/v1")
+        assert key["agent_id"] in {model.id for model in inside.models.list()}
+        found = inside.chat.completions.create(model=key["agent_id"], messages=HELLO)
+        assert found.choices[0].message.content
+        for wrong in ("mmc_none", "no key"):
+            with pytest.raises(openai.AuthenticationError):
+                inside.with_options(api_key=wrong).models.list()
 
 
 # --- with a provider ---------------------------------------------------------------------------

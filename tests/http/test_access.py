@@ -13,6 +13,7 @@ import pytest
 from maimconfig.app import create_app
 from maimconfig.runtime import Runtime
 from maimconfig.settings import Settings
+from tests import factories
 from tests.api import Api
 
 TOKEN = "a-token-of-at-least-some-length"
@@ -86,3 +87,11 @@ def test_the_public_plane_has_no_such_lock(settings: Settings, instance_folder: 
         public = Api(create_app("public", runtime))
         assert public.get("/info").status_code == 200
         public.error(public.get(TENANTS, **with_token(f"Bearer {TOKEN}")), 404, "NOT_FOUND")
+
+
+def test_keys_beside_the_token(api: Api, locked: Api) -> None:
+    """What a key opens needs no token besides: both would stand in the same header."""
+    key = factories.api_key(api, permissions=["chat"])["api_key"]
+    listed = locked.get("/v1/models", **with_token(f"Bearer {key}"))
+    assert listed.status_code == 200
+    assert locked.get("/v1/models").status_code == 401

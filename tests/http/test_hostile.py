@@ -386,6 +386,15 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", f"{_CHAT}/messages/{{message_id}}/feedback"): Operation(
         lambda _: {"rating": 5}, caller=Talker
     ),
+    ("get", "/v1/models"): Operation(caller=KeyHolder),
+    ("get", "/v1/models/{model}"): Operation(caller=KeyHolder),
+    ("post", "/v1/chat/completions"): Operation(
+        lambda client: {
+            **client.of("model"),
+            "messages": [{"role": "user", "content": "x"}],
+        },
+        caller=KeyHolder,
+    ),
 }
 
 # What the public plane has of its own, or under a path that is another operation there.
@@ -399,15 +408,6 @@ ON_PUBLIC: dict[tuple[str, str], Operation] = {
         lambda user: {**user.of("agent_id"), "plugin_name": "known"},
         Visitor,
         spends=True,
-    ),
-    ("get", "/v1/models"): Operation(caller=KeyHolder),
-    ("get", "/v1/models/{model}"): Operation(caller=KeyHolder),
-    ("post", "/v1/chat/completions"): Operation(
-        lambda client: {
-            **client.of("model"),
-            "messages": [{"role": "user", "content": "x"}],
-        },
-        caller=KeyHolder,
     ),
 }
 
