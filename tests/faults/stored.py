@@ -31,9 +31,9 @@ def nothing_is_lost(load: Load, database_url: str) -> None:
     eventually(lambda: stored_count(database_url, load.world.key) >= load.checked())
 
 
-def billing_is_right(load: Load, database_url: str) -> None:
+def billing_is_right(load: Load, database_url: str, replies: int = 0) -> None:
     """Assert that each reply has one usage row, and that nothing is pending for ever."""
     billed = [row[0] for row in rows(database_url, "SELECT id FROM usage_records")]
     assert len(billed) == len(set(billed))
-    assert len(billed) >= len(load.kept.chats)
+    assert len(billed) >= len(load.kept.chats) + replies
     eventually(lambda: not rows(database_url, "SELECT id FROM chat_pending_replies"))
