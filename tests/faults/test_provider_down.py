@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -32,20 +33,25 @@ def provider() -> Iterator[FaultyProvider]:
 
 @pytest.fixture
 def service(
-    live_service: Callable[..., LiveService], database_url: str, provider: FaultyProvider
+    live_service: Callable[..., LiveService], tmp_path: Path, provider: FaultyProvider
 ) -> LiveService:
     """A service whose agents ask the provider, and wait no longer than some seconds."""
     account = {
         "OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": provider.base_url, "OPENAI_MODEL": "m",
     }  # fmt: skip
-    return live_service(database_url, "--auto-migrate", env=account)
+    return live_service(url_of(tmp_path), env=account)
+
+
+def url_of(folder: Path) -> str:
+    """URL of a SQLite file: what is tested here isn't the database's doing."""
+    return f"sqlite:///{folder / 'maimconfig.db'}"
 
 
 @pytest.mark.parametrize("fault", WAITS.values(), ids=WAITS)
 def test_down(
     service: LiveService,
     provider: FaultyProvider,
-    database_url: str,
+    tmp_path: Path,
     outage: float,
     fault: Behaviour,
     request: pytest.FixtureRequest,
@@ -73,11 +79,11 @@ def test_down(
     assert load.longest(*others) < QUICK
     assert load.codes("chat") <= {"CHAT_003", "CHAT_004", "SYS_005"}
     assert load.statuses("chat") <= {200, 502, 503, 504}
-    nothing_is_lost(load, database_url)
-    billing_is_right(load, database_url)
+    nothing_is_lost(load, url_of(tmp_path))
+    billing_is_right(load, url_of(tmp_path))
 
 
-def test_breaks_off(service: LiveService, provider: FaultyProvider, database_url: str) -> None:
+def test_breaks_off(service: LiveService, provider: FaultyProvider, tmp_path: Path) -> None:
     """A stream that breaks off ends with an error event, and is billed once, as every other."""
     world = World.make(service)
     provider.default = faulty.cut(after=2)
@@ -89,7 +95,7 @@ def test_breaks_off(service: LiveService, provider: FaultyProvider, database_url
         load.settle()
     load.report("the provider breaks off in the middle of streams")
     assert load.statuses() == {200}
-    billing_is_right(load, database_url, replies=5)
+    billing_is_right(load, url_of(tmp_path), replies=5)
 
 
 def events(text: str) -> list[str]:
