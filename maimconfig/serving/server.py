@@ -153,6 +153,8 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
 
     def maintenance(self, now: float) -> None:
         """Close what is idle, and whose client lets us wait; waitress calls it now and then."""
+        # waitress has read the clock, which may have been set since it was last followed.
+        now = self._clock + time.monotonic()
         super().maintenance(now)
         self._close(channel for channel in self._all() if channel.is_overdue(now, ARRIVING))
         if self.full:
@@ -188,7 +190,9 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
         self._clock = clock
         self.next_channel_cleanup += moved
         for channel in self.active_channels.values():
-            channel.last_activity += moved
+            # One that was active in this very moment has the new time already.
+            moments = (channel.last_activity, channel.last_activity + moved)
+            channel.last_activity = min(moments, key=lambda at: abs(time.time() - at))
 
     def stop_accepting(self) -> None:
         """Take in what waits in the backlog, then close the listener."""

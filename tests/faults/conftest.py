@@ -6,8 +6,10 @@ import os
 
 import pytest
 
+FULL = os.environ.get("MAIMCONFIG_TEST_OUTAGE_SECONDS")
+
 
 @pytest.fixture
 def outage() -> float:
     """Seconds that something is away."""
-    return float(os.environ.get("MAIMCONFIG_TEST_OUTAGE_SECONDS") or 3)
+    return float(FULL or 2)

@@ -263,6 +263,10 @@ class Load:
             )
         )
 
+    def waits(self, seconds: float) -> None:
+        """Let it go on for so long."""
+        self._over.wait(seconds)
+
     def settle(self, turns: int = 3) -> None:
         """Wait until all kinds have been answered so often."""
 
