@@ -85,8 +85,7 @@ def read_access(vault: Vault, token: str) -> Access:
             algorithms=[ALGORITHM],
             issuer=ISSUER,
             audience=AUDIENCE,
-            # Of a clock that was set back, a token of before is no worse than others.
-            options={"require": REQUIRED, "verify_iat": False},
+            options={"require": REQUIRED},
         )
     except jwt.InvalidTokenError as error:
         raise TokenInvalid(internal=type(error).__name__) from error

@@ -18,7 +18,6 @@ from maimconfig.http.errors import RateLimited
 from maimconfig.rate_limits import attempts
 from maimconfig.rate_limits import service as limits
 from maimconfig.runtime import Runtime
-from maimconfig.security import tokens
 from maimconfig.users import presence
 from tests.factories import conversations as made
 
@@ -105,10 +104,3 @@ def test_presence(runtime: Runtime, ahead: Callable[..., Any]) -> None:
         runtime.write(lambda session, who=there: presence.note_seen(session, who))
         found = runtime.write(lambda session: handoff._least_busy(session, talk.now()))
         assert found == there
-
-
-def test_token(runtime: Runtime) -> None:
-    """An access token of the clock of before is good."""
-    with time_machine.travel(clock.now() + HOUR, tick=True):
-        token = tokens.make_access(runtime.vault, "user_1", "login_1", MINUTE)
-    assert tokens.read_access(runtime.vault, token).user_id == "user_1"
