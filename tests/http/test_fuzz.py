@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.api import Api
-from tests.http.test_hostile import OPERATIONS, World
+from tests.http.operations import OPERATIONS, World
 
 CHECKS = [
     not_a_server_error,

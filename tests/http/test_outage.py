@@ -17,7 +17,7 @@ from maimconfig.security import tokens
 from maimconfig.settings import load_settings
 from tests.api import Api
 from tests.factories.users import PASSWORD
-from tests.http.test_hostile import ON_PUBLIC, OPERATIONS, KeyHolder, Network
+from tests.http.operations import ON_PUBLIC, OPERATIONS, KeyHolder, Network
 
 AWAY = "mysql+pymysql://root@127.0.0.1:1/none"
 

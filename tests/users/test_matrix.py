@@ -16,7 +16,7 @@ from tests.api import Api
 from tests.factories import users
 from tests.factories.users import Person
 from tests.factories.webhooks import NOWHERE
-from tests.http.test_hostile import webhook_of
+from tests.http.operations import webhook_of
 
 ANY_ID = "x_1"
 

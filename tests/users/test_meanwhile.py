@@ -16,7 +16,7 @@ from maimconfig.users.models import LoginSession
 from tests.api import Api
 from tests.factories import users
 from tests.factories.users import AUTH, PASSWORD, Person
-from tests.http.test_hostile import OPERATIONS, User
+from tests.http.operations import OPERATIONS, User
 from tests.parallel import at_once, delete, post, put, statuses
 
 pytestmark = pytest.mark.usefixtures("true_password_cost")
