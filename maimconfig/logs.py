@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, TextIO, cast
 
@@ -55,6 +56,12 @@ def redact(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(part) for part in value]
     return redact(str(value))
+
+
+def place_of(error: BaseException) -> str:
+    """File and line where an error was raised, for a log that must not hold its text."""
+    *_, innermost = traceback.extract_tb(error.__traceback__)
+    return f"{innermost.filename}:{innermost.lineno}"
 
 
 def _may_tell(text: str) -> bool:

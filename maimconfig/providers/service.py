@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from maimconfig.logs import place_of
 from maimconfig.metrics import recording
 from maimconfig.providers import estimate
 from maimconfig.providers.board import Board
@@ -221,7 +222,7 @@ class _Engine:
             outcome = await chain.run()
         except Exception as error:
             # Its text may hold what a provider said.
-            log.error("provider.bug", kind=type(error).__name__)
+            log.error("provider.bug", kind=type(error).__name__, place=place_of(error))
             outcome = _nothing(Failure.BROKEN)
         recording.reply(outcome)
         reply.put(outcome)

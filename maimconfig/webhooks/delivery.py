@@ -17,6 +17,7 @@ import structlog
 
 from maimconfig import clock
 from maimconfig.http.errors import DatabaseUnavailable
+from maimconfig.logs import place_of
 from maimconfig.security.vault import SecretUnknown
 from maimconfig.webhooks import outbox, service
 from maimconfig.webhooks.types import Answer, Due, Ended
@@ -165,7 +166,7 @@ class _Loop:
             answer = Answer(None, "secret_unknown", 0)
         except Exception as error:
             # Its text may hold what an endpoint said.
-            log.error("webhooks.bug", kind=type(error).__name__)
+            log.error("webhooks.bug", kind=type(error).__name__, place=place_of(error))
             answer = Answer(None, "broken", 0)
         if answer.error is not None:
             log.info("webhook.failed", webhook_id=due.webhook_id, delivery_id=due.id,

@@ -9,8 +9,10 @@ import threading
 import time
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from maimconfig import tracing
+from maimconfig.providers import service
 from maimconfig.providers.service import Providers, ProvidersClosed
 from maimconfig.providers.types import Delta, Failure, Outcome
 from tests.providers.asking import KEY, ask, endpoint, target
@@ -190,17 +192,21 @@ class TestSecrets:
         assert KEY not in repr(endpoint(provider))
         assert KEY not in str(providers.endpoints())
 
-    def test_bug(self, providers: Providers, capfd: pytest.CaptureFixture[str]) -> None:
-        """Even an error of our own ends the reply, and tells no text."""
+    def test_bug(self, providers: Providers, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Even an error of our own ends the reply; the log has its place, and not its text."""
 
         class Hostile:
             def __iter__(self) -> None:
                 raise RuntimeError(KEY)
 
+        log = CapturingLogger()
+        monkeypatch.setattr(service, "log", log)
         found = target("http://127.0.0.1:1/v1")
         end = providers.start([found], ask(messages=Hostile())).wait()
         assert end.failure is Failure.BROKEN
-        assert KEY not in "".join(capfd.readouterr())
+        (told,) = log.calls
+        assert KEY not in repr(told)
+        assert told.kwargs["place"].startswith(f"{__file__}:")
 
 
 def test_trace(providers: Providers, provider: FaultyProvider) -> None:
