@@ -15,7 +15,30 @@ from tests.api import Api
 WAIT_SECONDS = 30
 
 T = TypeVar("T")
+S = TypeVar("S", bound="UntilLeft")
 Call = Callable[[Client], TestResponse]
+
+
+class UntilLeft:
+    """Threads that work while a `with` lasts; a subclass makes them.
+
+    Attributes:
+        _threads: not started yet.
+        _over: set at the end, which is waited for.
+    """
+
+    _threads: list[threading.Thread]
+    _over: threading.Event
+
+    def __enter__(self: S) -> S:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
 
 
 def at_once(api: Api, calls: Iterable[Call], threads: int | None = None) -> list[TestResponse]:

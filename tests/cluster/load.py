@@ -7,12 +7,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
 import httpx
 
 from tests.contract.harness import VALIDATE, Remote
+from tests.parallel import UntilLeft
 from tests.serving.harness import PATIENCE
 
 CHAT = "/api/v1/chat"
@@ -42,7 +42,7 @@ class Scene:
         self.conversation_id: str = answer.json()["conversation_id"]
 
 
-class Load:
+class Load(UntilLeft):
     """Threads that each make an agent, say something and check the key, again and again.
 
     Attributes:
@@ -81,21 +81,6 @@ class Load:
             for number, place in enumerate(places)
             for _ in range(clients)
         ]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
     @property
     def uses(self) -> int:

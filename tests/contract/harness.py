@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import create_engine, text
 
+from tests.parallel import UntilLeft
 from tests.servers.service import LiveService
 from tests.serving.harness import PATIENCE, lives
 
@@ -136,7 +137,7 @@ class Checker:
         return found
 
 
-class Crowd:
+class Crowd(UntilLeft):
     """Clients that validate a key again and again, and make a new connection when they must.
 
     Attributes:
@@ -155,21 +156,6 @@ class Crowd:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._client) for _ in range(clients)]
-
-    def __enter__(self) -> Crowd:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
     @property
     def answered(self) -> int:

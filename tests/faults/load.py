@@ -19,12 +19,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tests.contract.harness import JSON, VALIDATE, Remote
 from tests.faults.report import publish
+from tests.parallel import UntilLeft
 from tests.servers.service import LiveService
 from tests.serving.harness import PATIENCE, eventually
 
@@ -172,7 +172,7 @@ class Client:
         return (*self._ask("GET", "/health/ready")[:2], True)
 
 
-class Load:
+class Load(UntilLeft):
     """The crowd; it works while it is entered.
 
     Attributes:
@@ -210,21 +210,6 @@ class Load:
             client = Client(self, kind, numbers[kind])
             numbers[kind] += 1
             self._threads.append(threading.Thread(target=self._work, args=(client,)))
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
     def _agents(self, number: int) -> dict[int, str]:
         with Remote(self.service.internal) as caller:
