@@ -56,6 +56,14 @@ def test_access_tokens_end(public: Api, alice: Person, clock: Any) -> None:
     assert fresh.is_logged_in()
 
 
+def test_clock_set_back(public: Api, alice: Person, clock: Any) -> None:
+    """A token of the hour that is gone is refused, and a refresh gives one that is good."""
+    clock.shift(-3600)
+    assert not alice.is_logged_in()
+    fresh = Person(public, alice.user, refresh(public, alice.tokens["refresh_token"]))
+    assert fresh.is_logged_in()
+
+
 def test_lost_answer(public: Api, alice: Person, clock: Any) -> None:
     """Who lost the answer and asks again within 10 s gets the same new refresh token."""
     old = alice.tokens["refresh_token"]
