@@ -101,9 +101,14 @@ def assign(session: Session, conversation: Conversation, user_id: str) -> None:
 
 
 def switch(
-    session: Session, conversation: Conversation, agent_type: str, comment: str | None = None
-) -> None:
-    """Have the AI or a person answer, as the contact or staff asks (`switch-agent`).
+    session: Session, conversation: Conversation, agent_type: str, comment: str | None = None, *,
+    why: str = "switched",
+) -> None:  # fmt: skip
+    """Have the AI or a person answer, as the contact or staff asks.
+
+    Args:
+        comment: what the caller gave as its reason.
+        why: one of `REASONS`.
 
     Raises:
         TransitionForbidden: it is closed.
@@ -111,7 +116,7 @@ def switch(
     if agent_type == "ai":
         release(session, conversation)
     else:
-        to_person(session, conversation, "switched", comment=comment)
+        to_person(session, conversation, why, comment=comment)
 
 
 def asks_for_person(content: str, keywords: Sequence[str]) -> bool:

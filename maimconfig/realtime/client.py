@@ -173,7 +173,8 @@ class Client:
         self._principal, self._token = principal, command.token
         self.checked_at = self._gateway.now()
         whose = principal.session_id or principal.user_id or principal.api_key_id or ""
-        answer = self.connection.logged_in(command, whose, principal.user_id, principal.session_id)
+        user_id = principal.user_id or principal.contact_user_id
+        answer = self.connection.logged_in(command, whose, user_id, principal.session_id)
         self._give(answer)
         if self.connection.session_id and not self._joined.listens_to(self.connection.session_id):
             await self._run(JoinSession(self.connection.session_id, self._after_seq))
@@ -300,7 +301,7 @@ class Client:
         opened = await self._open_to_send(command.session_id)
         agent_type = "human" if command.action == "request_handover" else "ai"
         await self._gateway.write(
-            lambda session: changes.switch_agent(session, opened, agent_type),
+            lambda session: changes.switch_agent(session, opened, agent_type, why="requested"),
             Actor(opened.user_id, self._address),
         )
         state = await self._gateway.read(

@@ -42,6 +42,7 @@ class Principal:
         user_id: of a login.
         role: of a login's user.
         api_key_id: of a key.
+        contact_user_id: of a session: its contact, as the session was given it.
     """
 
     kind: Literal["session", "key", "login"]
@@ -51,6 +52,7 @@ class Principal:
     user_id: str | None = None
     role: str | None = None
     api_key_id: str | None = None
+    contact_user_id: str | None = None
 
     def may(self, permission: str) -> bool:
         """Whether it is a login whose role has a permission."""
@@ -84,6 +86,7 @@ class Opened:
 class _Nonce(NamedTuple):
     tenant_id: str
     agent_id: str
+    user_id: str
     nonce: str
     session_status: str
     tenant_status: str
@@ -94,6 +97,7 @@ _NONCE_BY_ID: LookUp[_Nonce] = LookUp(
     select(
         ChatSession.tenant_id,
         ChatSession.agent_id,
+        ChatSession.user_id,
         ChatSession.nonce,
         ChatSession.status,
         Tenant.status,
@@ -184,7 +188,10 @@ def _of_session(runtime: Runtime, token: str) -> Principal:
         raise TenantNotActive
     if row.agent_status != "active":
         raise AgentNotActive
-    return Principal("session", row.tenant_id, row.agent_id, session_id=sent.session_id)
+    return Principal(
+        "session", row.tenant_id, row.agent_id,
+        session_id=sent.session_id, contact_user_id=row.user_id,
+    )  # fmt: skip
 
 
 def _is_contact(principal: Principal, row: ChatSession) -> bool:

@@ -91,9 +91,14 @@ def close(
 
 
 def switch_agent(
-    session: Session, used: Opened, agent_type: str, reason: str | None = None
-) -> None:
+    session: Session, used: Opened, agent_type: str, reason: str | None = None, *,
+    why: str = "switched",
+) -> None:  # fmt: skip
     """Have the AI or a person answer in a session's conversation, as who uses it asks.
+
+    Args:
+        reason: what the caller gives as its reason.
+        why: which of `handoff.REASONS` it is.
 
     Raises:
         ChatSessionNotFound: there is none.
@@ -104,11 +109,11 @@ def switch_agent(
     chat, conversation = _locked(session, used.session_id, used)
     if used.side == "staff":
         with staff.audited(session, conversation, "switch"):
-            handoff.switch(session, conversation, agent_type, reason)
+            handoff.switch(session, conversation, agent_type, reason, why=why)
         return
     if chat.status not in OPEN_STATUSES:
         raise SessionClosed
-    handoff.switch(session, conversation, agent_type, reason)
+    handoff.switch(session, conversation, agent_type, reason, why=why)
 
 
 def _audited(chat: ChatSession) -> dict[str, Any]:

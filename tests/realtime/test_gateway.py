@@ -112,7 +112,8 @@ def test_ways_to_log_in(gateway: RunningGateway, chat: Talk, way: str) -> None:
         found = Client(gateway.url, additional_headers=headers)
     with found:
         shown = found.receive("auth")
-        assert shown == {"status": "authenticated", "user_id": None, "session_id": chat.chat.id}
+        whose = {"user_id": chat.chat.user_id, "session_id": chat.chat.id}
+        assert shown == {"status": "authenticated", **whose}
         assert found.join(chat)["session_id"] == chat.chat.id
 
 
@@ -465,6 +466,7 @@ def test_hand_over(gateway: RunningGateway, runtime: Runtime) -> None:
         while (answer := guest.next()).get("id") != "h":
             pass
         assert (answer["type"], answer["data"]["agent_type"]) == ("status_update", "human")
+        assert person.until("message")["metadata"]["reason"] == "requested"
         assert person.until("status_update")["agent_type"] == "human"
         person.send("system", session_id=chat.chat.id, action="ai_takeover")
         while guest.until("status_update")["agent_type"] != "ai":
