@@ -198,3 +198,38 @@ def test_session_over(
     visitor.says("again")
     visitor.sees("again", "again", name="7-another")
     visitor.is_told("You are talking with an assistant")
+
+
+def test_phone(service: LiveService, agent_id: str, visitor: Visitor) -> None:
+    """On a phone nothing lies over the button that sends; Escape closes, and the bubble opens."""
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    visitor.page.goto(f"{service.public}/widget/demo?agent_id={agent_id}&lang=en")
+    visitor.is_told("You are talking with an assistant")
+    visitor.page.get_by_role("textbox").fill("hello")
+    visitor.page.get_by_role("button", name="Send").click()
+    visitor.sees("hello", "hello", name="8-phone")
+    visitor.page.keyboard.press("Escape")
+    bubble = visitor.page.get_by_role("button", name="Open the chat")
+    expect(bubble).to_be_focused()
+    expect(visitor.log).to_be_hidden()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.get_by_role("textbox")).to_be_focused()
+
+
+def test_long_message(service: LiveService, agent_id: str, visitor: Visitor) -> None:
+    """The field grows with what is typed, up to a limit, and shrinks when it is sent."""
+    visitor.page.goto(f"{service.public}/widget/demo?agent_id={agent_id}&lang=en")
+    visitor.is_told("You are talking with an assistant")
+    field = visitor.page.get_by_role("textbox")
+
+    def height() -> float:
+        return float(field.evaluate("field => field.offsetHeight"))
+
+    empty = height()
+    field.fill("one\ntwo\nthree")
+    grown = height()
+    field.fill("line\n" * 100)
+    assert empty < grown < height() < 200
+    field.press("Enter")
+    expect(visitor.log.locator(".message.ai")).to_have_count(1)
+    assert height() == empty

@@ -21,6 +21,7 @@
   const TYPING_LASTS_MS = 6000;
   const LONGEST_MESSAGE = 4000; // characters (docs/realtime.md, limits)
   const AGAIN_MS = 5000;
+  const HIGHEST_FIELD = 130; // pixels
   // Refusals that pass: too many, or the server is away for a moment.
   const PASSING = new Set(["RATE_LIMITED", "RATE_001", "SYS_001", "SYS_002", "SYS_005"]);
   // Refusals of a session that is over.
@@ -73,8 +74,13 @@
     textarea { flex: 1; resize: none; height: 42px; padding: 9px; font: inherit; border-radius: 8px;
       border: 1px solid #c5ccd5; }
     form button { background: #1f5fbf; color: #fff; border-radius: 8px; padding: 0 16px; }
-    @media (max-width: 480px) { .window { right: 0; bottom: 0; width: 100vw; height: 100vh;
-      max-width: none; max-height: none; border-radius: 0; } }
+    @media (max-width: 480px) {
+      .window { inset: 0; width: 100%; height: 100vh; height: 100dvh; max-width: none;
+        max-height: none; border-radius: 0; }
+      .window:not([hidden]) + .bubble { display: none; }
+      form { padding-bottom: max(10px, env(safe-area-inset-bottom)); }
+      textarea { font-size: 16px; } /* below that a phone zooms in on the field */
+    }
   `;
 
   const ICON = `<svg viewBox="0 0 24 24" width="26" height="26" fill="currentColor" aria-hidden="true">
@@ -209,8 +215,14 @@
     listen(actions, close) {
       this.bubble.onclick = () => this.toggle(actions);
       close.onclick = () => this.toggle(actions);
+      this.window.onkeydown = (event) => {
+        if (event.key === "Escape" && !event.isComposing) this.toggle(actions);
+      };
       this.person.onclick = () => actions.askForPerson();
-      this.input.oninput = () => actions.typing();
+      this.input.oninput = () => {
+        this.fit();
+        actions.typing();
+      };
       this.input.onkeydown = (event) => {
         // A key that picks a word of an input method is not a wish to send.
         if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -223,15 +235,24 @@
         const content = this.input.value.trim();
         if (!content) return;
         this.input.value = "";
+        this.fit();
         actions.say(content);
       };
     }
 
     toggle(actions) {
       this.window.hidden = !this.window.hidden;
-      if (this.window.hidden) return;
-      this.input.focus();
-      actions.opened();
+      (this.window.hidden ? this.bubble : this.input).focus();
+      if (!this.window.hidden) actions.opened();
+    }
+
+    /* As high as what is typed, to a limit. */
+    fit() {
+      const field = this.input;
+      field.style.height = "";
+      const borders = field.offsetHeight - field.clientHeight;
+      const wanted = Math.min(field.scrollHeight + borders, HIGHEST_FIELD);
+      if (wanted > field.offsetHeight) field.style.height = `${wanted}px`;
     }
 
     get isOpen() {
