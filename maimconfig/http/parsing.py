@@ -16,6 +16,8 @@ from maimconfig.http.errors import Invalid
 from maimconfig.http.schema import flat
 
 JSON = "application/json"
+# A page's FormData goes out in parts; OAuth2 clients send the other.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 View = Callable[..., Any]
 
@@ -86,7 +88,7 @@ def load_form_or_body(schema: Schema) -> Any:
         Invalid: with every field that is wrong.
     """
     asked = current().request
-    if asked.mimetype == "application/x-www-form-urlencoded":
+    if asked.mimetype in FORMS:
         return loaded(schema, asked.form.to_dict())
     return load_body(schema)
 

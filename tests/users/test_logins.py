@@ -44,6 +44,12 @@ class TestLogin:
         answer = public.call("POST", LOGIN, data=form)
         assert users.plain(answer)["user"] == alice.user
 
+    def test_form_of_a_page(self, public: Api, alice: Person) -> None:
+        """A page's FormData, which a browser sends in parts, is a form too."""
+        form = {"username": "Alice", "password": PASSWORD}
+        answer = public.call("POST", LOGIN, data=form, content_type="multipart/form-data")
+        assert users.plain(answer)["user"] == alice.user
+
     @pytest.mark.parametrize(
         "name",
         [
