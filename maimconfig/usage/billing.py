@@ -11,11 +11,12 @@ from sqlalchemy import ColumnElement, select
 from maimconfig import clock
 from maimconfig.db.session import Session
 from maimconfig.usage.models import UsageSum
-from maimconfig.usage.report import MAX_GROUPS, cost_text, exact_total
+from maimconfig.usage.report import cost_text, exact_total
 from maimconfig.usage.sums import model_and_prices
 
 OfWhat = tuple["str | None", "str | None", "str | None"]
 
+MAX_ITEMS = 10_000
 SUMS = ("tokens_in", "tokens_out", "cost")
 
 
@@ -30,7 +31,7 @@ def statement(session: Session, tenant_id: str, month: str | None = None) -> dic
 
     Returns:
         tenant_id, month, items and total. An item is of one model at one pair of prices; of more
-        than `MAX_GROUPS` the last are in the total alone.
+        than `MAX_ITEMS` the last are in the total alone.
     """
     month = month or clock.now().isoformat()[:7]
     rows = session.execute(
@@ -47,7 +48,7 @@ def statement(session: Session, tenant_id: str, month: str | None = None) -> dic
         measured = {name: exact_total(row, name) for name in SUMS}
         for name, number in {"requests": row["requests"], **measured}.items():
             total[name] += number
-        if len(items) < MAX_GROUPS:
+        if len(items) < MAX_ITEMS:
             items.append(_item(of_what, row["requests"], measured))
     return {
         "tenant_id": tenant_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    null,
     select,
     type_coerce,
     union_all,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 
 from maimconfig.db.session import Session
 from maimconfig.db.types import Money
+from maimconfig.http.pagination import Page
 from maimconfig.tenants.models import Tenant
 from maimconfig.usage.models import UsageRecord, UsageSum
 from maimconfig.usage.spans import RECORDS, Span, spans
@@ -32,14 +34,14 @@ from maimconfig.usage.sums import MEASURES as SUMMED
 GROUPS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "day": (UsageRecord.day, ("day", "hour")),
     "hour": (UsageRecord.hour, ("hour",)),
-    "agent": (UsageRecord.agent_id, ("month", "day")),
-    "api_key": (UsageRecord.api_key_id, ("month", "day")),
-    "user": (UsageRecord.user_id, ("month", "day")),
+    "agent": (UsageRecord.agent_id, ("year", "month", "day")),
+    "api_key": (UsageRecord.api_key_id, ("year", "month", "day")),
+    "user": (UsageRecord.user_id, ("year", "month", "day")),
     "model": (UsageRecord.model, ("month", "day")),
     "action": (UsageRecord.action, ("month", "day")),
 }
+TIMES = ("day", "hour")
 MEASURES = ("requests", "errors", "tokens_in", "tokens_out", "cost")
-MAX_GROUPS = 10_000
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r\n")
@@ -52,22 +54,30 @@ def make(
     since: datetime | None = None,
     until: datetime | None = None,
     group_by: str | None = None,
+    page: int = 1,
+    page_size: int | None = None,
 ) -> dict[str, Any]:
     """Totals of a tenant's usage.
 
     Args:
         since, until: from (included) and to (excluded).
         group_by: a key of `GROUPS`; without it there are only the totals.
+        page, page_size: which of the groups; all of them without a size.
 
     Returns:
-        tenant_id, group_by, totals, and items: a row of `group` and the measures for each group.
+        tenant_id, group_by, totals (of all groups), items: a row of `group` and the measures for
+        each group of the page, and pagination.
     """
-    items = _grouped(session, tenant_id, since, until, group_by) if group_by else []
+    window = (tenant_id, since, until)
+    groups = list(_of_groups(*window, group_by)) if group_by else []
+    total, chosen = _cut(session, groups, page, page_size) if groups else (0, None)
+    totals, *items = _rows(session, list(_of_all(*window)), groups, chosen)
     return {
         "tenant_id": tenant_id,
         "group_by": group_by,
-        "totals": _totals(session, tenant_id, since, until),
-        "items": items,
+        "totals": totals_of(totals),
+        "items": [{"group": _group(row["part"], group_by), **totals_of(row)} for row in items],
+        "pagination": Page(items, page, page_size or max(total, 1), total).pagination,
     }
 
 
@@ -104,43 +114,63 @@ def cost_text(units: int) -> str:
     return text.rstrip("0").rstrip(".")
 
 
-def _totals(
-    session: Session, tenant_id: str, since: datetime | None, until: datetime | None
-) -> dict[str, Any]:
-    found = [
-        _summed(tenant_id, "all", span, literal(""))
-        for span in spans(since, until, ("month", "day", "hour"))
-    ]
-    if not found:
-        return totals_of(dict.fromkeys(SUMMED_UP, 0))
-    every = union_all(*found).subquery()
-    return totals_of(session.execute(select(*_added(every))).mappings().one())
+def _of_all(
+    tenant_id: str, since: datetime | None, until: datetime | None
+) -> Iterator[Select[Any]]:
+    """What all of a stretch of time is in."""
+    for span in spans(since, until, ("month", "day", "hour")):
+        yield _summed(tenant_id, "all", span, literal(""))
 
 
-def _grouped(
-    session: Session, tenant_id: str, since: datetime | None, until: datetime | None, group_by: str
-) -> list[dict[str, Any]]:
+def _of_groups(
+    tenant_id: str, since: datetime | None, until: datetime | None, group_by: str
+) -> Iterator[Select[Any]]:
+    """What the groups of a stretch of time are in."""
     column, lengths = GROUPS[group_by]
-    found = []
     for span in spans(since, until, lengths):
         if span.length == RECORDS:
-            found.append(_summed(tenant_id, group_by, span, _part(column)))
-        elif group_by in ("day", "hour"):
+            yield _summed(tenant_id, group_by, span, _part(column, group_by))
+        elif group_by in TIMES:
             period = func.substr(UsageSum.period, 1, LENGTHS[group_by])
-            found.append(_summed(tenant_id, "all", span, literal("=") + period))
+            whole = group_by == span.length
+            yield _summed(tenant_id, "all", span, UsageSum.period if whole else period)
         else:
-            found.append(_summed(tenant_id, group_by, span, UsageSum.part))
-    if not found:
-        return []
-    every = union_all(*found).subquery()
-    rows = session.execute(
-        select(every.c.part, *_added(every))
-        .group_by(every.c.part)
-        .having(func.sum(every.c.requests) > 0)
-        .order_by(every.c.part)
-        .limit(MAX_GROUPS)
-    ).mappings()
-    return [{"group": group_of(row["part"]), **totals_of(row)} for row in rows]
+            yield _summed(tenant_id, group_by, span, UsageSum.part)
+
+
+def _cut(
+    session: Session, groups: Sequence[Select[Any]], page: int, page_size: int | None
+) -> tuple[int, tuple[str, str] | None]:
+    """How many groups there are, and the first and the last of a page that has any."""
+    every = union_all(*groups).subquery()
+    parts = select(every.c.part).where(every.c.requests > 0).group_by(every.c.part).cte("parts")
+    of_page = select(parts.c.part)
+    if page_size is not None:
+        of_page = of_page.order_by(parts.c.part).limit(page_size).offset((page - 1) * page_size)
+    cut = of_page.subquery()
+    number = select(func.count()).select_from(parts).scalar_subquery()
+    found = session.execute(select(number, func.min(cut.c.part), func.max(cut.c.part))).one()
+    total, first, last = found
+    return total, None if first is None else (first, last)
+
+
+def _rows(
+    session: Session, all_of_it: Sequence[Select[Any]], groups: Sequence[Select[Any]],
+    chosen: tuple[str, str] | None,
+) -> Sequence[Mapping[Any, Any]]:  # fmt: skip
+    """The totals and then the chosen groups, in one statement, so that they fit together."""
+    if not all_of_it:
+        return [dict.fromkeys(SUMMED_UP, 0)]
+    every = union_all(*all_of_it).subquery()
+    wanted = [select(null().label("part"), *_added(every))]
+    if chosen is not None:
+        every = union_all(*groups).subquery()
+        wanted.append(
+            select(every.c.part, *_added(every))
+            .where(every.c.part.between(*chosen), every.c.requests > 0)
+            .group_by(every.c.part)
+        )
+    return session.execute(union_all(*wanted).order_by("part")).mappings().all()
 
 
 def _summed(tenant_id: str, what: str, span: Span, part: Any) -> Select[Any]:
@@ -166,8 +196,14 @@ def _summed(tenant_id: str, what: str, span: Span, part: Any) -> Select[Any]:
     return select(part.label("part"), *_stored()).where(*wanted)
 
 
-def _part(column: Any) -> ColumnElement[str]:
+def _group(part: str, group_by: str | None) -> str | None:
+    return part if group_by in TIMES else group_of(part)
+
+
+def _part(column: Any, group_by: str) -> Any:
     """The group of a record, as sums have it."""
+    if group_by in TIMES:
+        return column
     return case((column.is_(None), ""), else_=literal("=") + column)
 
 

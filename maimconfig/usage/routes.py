@@ -53,14 +53,18 @@ def log_usage(payload: dict[str, Any]) -> UsageRecord:
 def report_usage(query: dict[str, Any]) -> Any:
     """Sums of a tenant's usage
 
-    `Accept: text/csv` gives the groups as CSV.
+    Groups are in the order of their names, days and hours in that of time; the totals are of all
+    pages. `Accept: text/csv` gives the groups as CSV.
     """
     note_tenant(query["tenant_id"])
     tenants.get(session(), query["tenant_id"])
-    made = report.make(session(), **query)
     offered = ["application/json", "text/csv"]
-    if request.accept_mimetypes.best_match(offered, offered[0]) == "text/csv":
-        rows = made["items"] or [{"group": None, **made["totals"]}]
+    as_csv = request.accept_mimetypes.best_match(offered, offered[0]) == "text/csv"
+    if query["page_size"] is None and not as_csv:
+        query["page_size"] = schemas.PAGE_SIZE
+    made = report.make(session(), **query)
+    if as_csv:
+        rows = made["items"] if "group_by" in query else [{"group": None, **made["totals"]}]
         return Response(report.as_csv(rows), mimetype="text/csv")
     return made
 

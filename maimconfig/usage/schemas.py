@@ -8,11 +8,13 @@ from marshmallow import Schema, validate
 from marshmallow import fields as plain
 
 from maimconfig.http import fields
+from maimconfig.http.pagination import PageQuery, Pagination
 from maimconfig.http.schema import InputSchema, Ready
 from maimconfig.i18n import Text
 from maimconfig.usage.report import GROUPS
 
 NOT_MONTH = Text("必须是YYYY-MM格式的月份", "Must be a month, such as 2026-11")
+PAGE_SIZE = 100
 _MONTH = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])\Z")
 
 
@@ -46,9 +48,14 @@ class UsageOut(Schema):
     timestamp = fields.Moment(required=True, attribute="moment")
 
 
-class UsageQuery(InputSchema):
+class UsageQuery(PageQuery):
     """GET /api/v2/usage"""
 
+    page_size = fields.QueryInteger(
+        load_default=None,
+        validate=fields.between(1, 1000),
+        metadata={"description": f"Of groups; {PAGE_SIZE} without it, and all of them in CSV."},
+    )
     tenant_id = fields.Id(required=True)
     since = fields.Moment(data_key="from", metadata={"description": "Included."})
     until = fields.Moment(data_key="to", metadata={"description": "Excluded."})
@@ -78,6 +85,7 @@ class UsageReport(Ready):
     group_by = plain.String(required=True, allow_none=True)
     totals = plain.Nested(UsageTotals, required=True)
     items = plain.List(plain.Nested(UsageGroup), required=True)
+    pagination = plain.Nested(Pagination, required=True)
 
 
 class BillingQuery(InputSchema):

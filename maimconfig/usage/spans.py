@@ -1,4 +1,4 @@
-"""A stretch of time as whole months, days and hours, and what is left at both ends."""
+"""A stretch of time as whole years, months, days and hours, and what is left at both ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 RECORDS = "records"
+# Each leads from any beginning into the next one, or to its beginning.
+_LONGEST = {
+    "year": timedelta(days=366),
+    "month": timedelta(days=31),
+    "day": timedelta(days=1),
+    "hour": timedelta(hours=1),
+}
 _FLOOR = {
+    "year": {"month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0, "microsecond": 0},
     "month": {"day": 1, "hour": 0, "minute": 0, "second": 0, "microsecond": 0},
     "day": {"hour": 0, "minute": 0, "second": 0, "microsecond": 0},
     "hour": {"minute": 0, "second": 0, "microsecond": 0},
@@ -18,7 +26,8 @@ class Span(NamedTuple):
     """A part of a stretch of time.
 
     Attributes:
-        length: `month`, `day`, `hour`, of which it is whole ones; or `records`, of which it isn't.
+        length: `year`, `month`, `day`, `hour`, of which it is whole ones; or `records`, of which
+            it isn't.
         since, until: from (included) and to (excluded); None is open.
     """
 
@@ -62,8 +71,6 @@ def _next_start(moment: datetime | None, length: str) -> datetime | None:
     if start == moment:
         return moment
     try:
-        # 31 days after the first of a month is in the next one or at its beginning.
-        return _floor(start + timedelta(**{"days": 31} if length == "month" else {f"{length}s": 1}),
-                      length)  # fmt: skip
+        return _floor(start + _LONGEST[length], length)
     except OverflowError:
         return None

@@ -18,11 +18,14 @@ from maimconfig.db.statements import Statement
 from maimconfig.db.types import Money, Price
 from maimconfig.usage.models import UsageSum
 
-LENGTHS = {"hour": 13, "day": 10, "month": 7}  # of a period as text
+LENGTHS = {"hour": 13, "day": 10, "month": 7, "year": 4}  # of a period as text
 COLUMNS = ("agent", "api_key", "user", "model", "action")
+# There may be thousands of these, of which each month has its own.
+MANY = ("agent", "api_key", "user")
 KINDS = (
-    *(f"all {length}" for length in LENGTHS),
+    *(f"all {length}" for length in ("hour", "day", "month")),
     *(f"{column} {length}" for column in COLUMNS for length in ("day", "month")),
+    *(f"{column} year" for column in MANY),
     "price month",
 )
 KEY = ("scope", "kind", "period", "part")

@@ -168,7 +168,7 @@ def test_unknown_tenant(api: Api) -> None:
 
 def test_many(api: Api, owner: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is beyond the most items that are told counts in the total."""
-    monkeypatch.setattr(billing, "MAX_GROUPS", 2)
+    monkeypatch.setattr(billing, "MAX_ITEMS", 2)
     store(*({"model": name, "cost": Decimal(1)} for name in "abc"))
     found = statement(api, owner, month="2026-11")
     assert [item["model"] for item in found["items"]] == ["a", "b"]

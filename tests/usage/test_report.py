@@ -65,12 +65,15 @@ def groups(found: dict[str, Any]) -> dict[Any, int]:
 
 
 def test_totals(api: Api, owner: str) -> None:
-    """Without a grouping there are the sums of all."""
+    """Without a grouping there are the sums of all, and no page has anything on it."""
+    nowhere = {"page": 1, "page_size": 100, "total": 0, "total_pages": 0,
+               "has_next": False, "has_prev": False}  # fmt: skip
     assert report(api, owner) == {
         "tenant_id": owner,
         "group_by": None,
         "totals": {"requests": 4, "errors": 1, "tokens_in": 100, "tokens_out": 10, "cost": "1"},
         "items": [],
+        "pagination": nowhere,
     }
 
 
@@ -101,6 +104,31 @@ def test_group_by(group_by: str, expected: dict[Any, int], api: Api, owner: str)
         assert sum(item[name] for item in found["items"]) == found["totals"][name]
     costs = sum(Decimal(item["cost"]) for item in found["items"])
     assert costs == Decimal(found["totals"]["cost"])
+
+
+def test_pages(api: Api, owner: str) -> None:
+    """Groups come in pages, whose totals are those of all groups; CSV has all of them, or the
+    page that is asked for."""
+    pages = [report(api, owner, group_by="hour", page=number, size=2) for number in (1, 2, 3)]
+    assert [list(groups(page)) for page in pages] == [
+        ["2026-11-01T00", "2026-11-01T01"],
+        ["2026-11-02T23"],
+        [],
+    ]
+    assert all(page["totals"] == report(api, owner)["totals"] for page in pages)
+    assert pages[0]["pagination"] == {
+        "page": 1, "page_size": 2, "total": 3, "total_pages": 2,
+        "has_next": True, "has_prev": False,
+    }  # fmt: skip
+    assert len(as_csv(api, owner, group_by="hour")) == 1 + 3
+    assert len(as_csv(api, owner, group_by="hour", page_size=2, page=2)) == 1 + 1
+
+
+@pytest.mark.parametrize("page_size", [0, 1001])
+def test_page_size(api: Api, owner: str, page_size: int) -> None:
+    """A page has up to a thousand groups."""
+    query = {"tenant_id": owner, "group_by": "hour", "page_size": page_size}
+    api.error(api.get(URL, query_string=query), 422, "VALIDATION_ERROR")
 
 
 def test_by_agent(api: Api, owner: str) -> None:
