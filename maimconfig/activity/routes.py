@@ -31,8 +31,7 @@ def beat(payload: dict[str, Any]) -> dict[str, Any]:
 @blp.get("", errors=(ActivityUnknown, ActivityForbidden))
 @blp.arguments(TenantQuery, location="query")
 @blp.response(200, schemas.ActivityList)
-def list_alive(query: dict[str, Any]) -> dict[str, Any]:
+def list_alive(query: dict[str, Any]) -> Any:
     """List the agents of a tenant that are alive"""
     note_tenant(query["tenant_id"])
-    items = service.alive(session(), query["tenant_id"])
-    return {"items": items, "count": len(items)}
+    return service.alive(session(), query["tenant_id"])

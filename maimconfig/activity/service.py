@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -59,8 +59,8 @@ def store(session: Session, *, tenant_id: str, agent_id: str, ttl_seconds: int) 
     return values
 
 
-def alive(session: Session, tenant_id: str) -> Sequence[AgentActivity]:
-    """Heart-beats of a tenant's agents that have not expired, the latest first.
+def alive(session: Session, tenant_id: str) -> Sequence[Mapping[Any, Any]]:
+    """Heart-beats of a tenant's agents that have not expired, the latest first, by column.
 
     Raises:
         ActivityUnknown: there is no such tenant.
@@ -71,11 +71,12 @@ def alive(session: Session, tenant_id: str) -> Sequence[AgentActivity]:
         raise ActivityUnknown
     if status != "active":
         raise ActivityForbidden
-    return session.scalars(
-        select(AgentActivity)
+    rows = session.execute(
+        select(*AgentActivity.__table__.c)
         .where(AgentActivity.tenant_id == tenant_id, AgentActivity.expires_at > clock.now())
         .order_by(AgentActivity.last_seen_at.desc(), AgentActivity.agent_id)
-    ).all()
+    )
+    return rows.mappings().all()
 
 
 def tell_offline(session: Session, at_most: int = 200) -> int:

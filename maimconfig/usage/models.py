@@ -71,7 +71,7 @@ class UsageSum(Base):
     Attributes:
         scope: the tenant's id; empty for records without one.
         kind: of whom, and of how long, see `usage.sums`: `all hour`, `agent month`, …
-        period: `2026-11-23T08`, `2026-11-23` or `2026-11`, UTC.
+        period: `2026-11-23T08`, `2026-11-23`, `2026-11` or `2026`, UTC.
         part: which agent, key, …, as `sums.part_of` writes it; empty of `all`.
         tokens_in_high, …: sums of the numbers' upper bits and of their lower 32, for a sum of
             numbers may be larger than 64 bits.

@@ -1,7 +1,7 @@
 """Sums of usage, kept in the transaction that stores or deletes its records.
 
-A report of a year would else read a million records. It puts whole months, days and hours
-together, and reads the records of what is left at both ends (`spans`).
+A report of a year would else read a million records. It puts whole years, months, days and
+hours together, and reads the records of what is left at both ends (`spans`).
 """
 
 from __future__ import annotations
