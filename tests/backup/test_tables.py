@@ -17,6 +17,8 @@ from maimconfig.db.lifecycle import StartError
 from maimconfig.db.session import Database
 from maimconfig.db.types import JsonText, Money, Price, UtcDateTime
 from maimconfig.security.vault import Vault
+from maimconfig.usage.models import UsageSum
+from maimconfig.usage.sums import KINDS
 from tests.backup.stores import empty_store
 
 SECRET = "ChhqW6ZO3-one-secret-for-a-backup-8f2Yt"
@@ -78,11 +80,11 @@ def test_interrupted(filled: Database, tmp_path: Path, mysql_server_url: str) ->
 
 
 def test_older_schema(database_url: str, tmp_path: Path) -> None:
-    """A backup of an older schema is restored at that one, and upgraded."""
+    """A backup of an older schema is restored at that one, and upgraded: its usage is in sums."""
     file = tmp_path / "old.gz"
     header = container.Header(
-        schema="0001", secret_id=None, rows={"tenants": 1}, made_at="2026-01-01T00:00:00Z",
-        version="0.0.1", database="sqlite",
+        schema="0006", secret_id=None, rows={"tenants": 1, "usage_records": 1},
+        made_at="2026-01-01T00:00:00Z", version="0.0.1", database="sqlite",
     )  # fmt: skip
     row = {
         "id": "tenant_old", "tenant_name": "old", "folded_name": "old", "tenant_type": "personal",
@@ -90,15 +92,26 @@ def test_older_schema(database_url: str, tmp_path: Path) -> None:
         "api_key_count": 0, "revision": 1, "created_at": "2026-01-01T00:00:00.000001",
         "updated_at": "2026-01-01T00:00:00",
     }  # fmt: skip
+    used = {
+        "id": "usage_old", "tenant_id": "tenant_old", "action": "chat", "tokens_in": 7,
+        "tokens_out": 5, "cost": 0, "is_error": 0, "estimated": 0, "details": "{}",
+        "moment": "2025-12-31T23:59:59.999999", "day": "2025-12-31", "hour": "2025-12-31T23",
+    }  # fmt: skip
     with container.written(file) as writer:
         writer.header(header)
-        writer.table("tenants", list(row))
-        writer.row(list(row.values()))
+        for table, values in (("tenants", row), ("usage_records", used)):
+            writer.table(table, list(values))
+            writer.row(list(values.values()))
     database = Database(make_url(database_url), pool_size=2, synchronous="NORMAL")
     restoring.prepare(file, database, Vault([SECRET]), force=False).run(lambda *_: None)
     assert migrations.differences(database) == []
     [tenant] = rows_of(database, metadata.tables["tenants"])
     assert (tenant.id, tenant.created_at.microsecond) == ("tenant_old", 1)
+    sums = {(one.kind, one.period): one for one in rows_of(database, UsageSum.__table__)}
+    assert {kind for kind, _ in sums} == set(KINDS)
+    assert (
+        sums["agent year", "2025"].tokens_in_low == sums["all hour", "2025-12-31T23"].requests * 7
+    )
     database.dispose()
 
 

@@ -251,7 +251,10 @@ def test_migration(api: Api, runtime: Runtime) -> None:
     assert all_sums(runtime) == kept
 
 
-@pytest.mark.parametrize("lengths", [("month", "day", "hour"), ("month", "day"), ("hour",)])
+@pytest.mark.parametrize(
+    "lengths",
+    [("year", "month", "day"), ("month", "day", "hour"), ("month", "day"), ("hour",)],
+)
 def test_spans(lengths: tuple[str, ...]) -> None:
     """Spans follow each other without a gap, from the beginning to the end, in whole ones."""
     last = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=timezone.utc)
@@ -265,9 +268,10 @@ def test_spans(lengths: tuple[str, ...]) -> None:
             assert all(one.until == two.since for one, two in pairwise(made))
             for span in made:
                 if span.length != RECORDS:
-                    zeros = {"month": 3, "day": 2, "hour": 1}[span.length]
+                    zeros = {"year": 4, "month": 3, "day": 2, "hour": 1}[span.length]
                     for end in filter(None, (span.since, span.until)):
-                        assert [end.minute, end.hour, end.day - 1][:zeros] == [0] * zeros
+                        start = [end.minute, end.hour, end.day - 1, end.month - 1]
+                        assert start[:zeros] == [0] * zeros
             assert sum(span.length == RECORDS for span in made) <= 2
 
 
