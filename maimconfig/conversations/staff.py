@@ -16,6 +16,7 @@ from maimconfig.conversations.models import Conversation
 from maimconfig.db import revisions
 from maimconfig.db.session import Session
 from maimconfig.http.errors import RoleForbidden
+from maimconfig.http.pagination import cut_out
 from maimconfig.users import presence
 from maimconfig.users.login import Login
 from maimconfig.users.models import User
@@ -66,16 +67,16 @@ def find(
     if q:
         wanted.append(_mentions(q))
     total = session.scalar(select(func.count()).select_from(Conversation).where(*wanted)) or 0
-    latest = (Conversation.last_activity_at.desc(), Conversation.id.desc())
+    latest = (Conversation.last_activity_at, Conversation.id)
     # The index alone finds the ids of a far page; only its own rows are then read.
-    cut = select(Conversation.id).where(*wanted).order_by(*latest).limit(limit).offset(offset)
-    ids = cut.subquery()
+    matching = select(Conversation.id).where(*wanted)
+    ids = cut_out(matching, latest, limit=limit, offset=offset, total=total).subquery()
     rows = session.execute(
         select(Conversation, Contact, User)
         .join(ids, ids.c.id == Conversation.id)
         .join(Contact, Contact.id == Conversation.contact_id)
         .outerjoin(User, User.id == Conversation.assignee_id)
-        .order_by(*latest)
+        .order_by(*(column.desc() for column in latest))
     )
     return Found([service.shown_with(*row) for row in rows], total)
 

@@ -128,11 +128,30 @@ def paginate(
         total = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
     key, moment = model.id, getattr(model, newest)  # type: ignore[attr-defined]
     # The index alone finds the ids of a far page; only its own rows are then read.
-    cut = (
-        rows.order_by(moment.desc(), key.desc())
-        .limit(page_size)
-        .offset((page - 1) * page_size)
-        .subquery()
-    )
+    cut = cut_out(
+        rows, (moment, key), limit=page_size, offset=(page - 1) * page_size, total=total
+    ).subquery()
     found = select(model).join(cut, key == cut.c.id).order_by(moment.desc(), key.desc())
     return Page(session.scalars(found).all(), page, page_size, total)
+
+
+def cut_out(
+    rows: Select[Any], order: Sequence[Any], *, limit: int, offset: int, total: int
+) -> Select[Any]:
+    """A stretch of a list that is ordered by descending columns, from the end that is nearer.
+
+    A database walks over all rows that are skipped.
+
+    Args:
+        rows: all of them, without an order.
+        order: the columns, which put the rows into one order.
+        total: how many rows there are.
+
+    Returns:
+        the rows of the stretch, in the one or the other direction.
+    """
+    after = total - offset - limit
+    if offset <= after:
+        return rows.order_by(*(column.desc() for column in order)).limit(limit).offset(offset)
+    number = min(max(total - offset, 0), limit)
+    return rows.order_by(*(column.asc() for column in order)).limit(number).offset(max(after, 0))

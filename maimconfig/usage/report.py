@@ -143,15 +143,18 @@ def _cut(
 ) -> tuple[int, tuple[str, str] | None]:
     """How many groups there are, and the first and the last of a page that has any."""
     every = union_all(*groups).subquery()
-    parts = select(every.c.part).where(every.c.requests > 0).group_by(every.c.part).cte("parts")
-    of_page = select(parts.c.part)
+    parts = select(every.c.part).where(every.c.requests > 0).group_by(every.c.part)
+    # One pass: MariaDB would make a common table expression anew for each use of it.
+    of_page = parts.add_columns(func.count().over().label("total")).order_by(every.c.part)
     if page_size is not None:
-        of_page = of_page.order_by(parts.c.part).limit(page_size).offset((page - 1) * page_size)
-    cut = of_page.subquery()
-    number = select(func.count()).select_from(parts).scalar_subquery()
-    found = session.execute(select(number, func.min(cut.c.part), func.max(cut.c.part))).one()
-    total, first, last = found
-    return total, None if first is None else (first, last)
+        of_page = of_page.limit(page_size).offset((page - 1) * page_size)
+    cut = of_page.subquery().c
+    found = session.execute(select(func.min(cut.part), func.max(cut.part), func.max(cut.total)))
+    first, last, total = found.one()
+    if first is not None:
+        return total, (first, last)
+    beyond = page > 1 and session.scalar(select(func.count()).select_from(parts.subquery()))
+    return beyond or 0, None
 
 
 def _rows(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from maimconfig import clock
-from maimconfig.http.pagination import Page
+from maimconfig.http.pagination import Page, cut_out
 from maimconfig.runtime import Runtime
 from maimconfig.tenants.models import Tenant
 from tests import factories
@@ -62,6 +62,20 @@ def test_pages(api: Api, five: list[str]) -> None:
     around = [(page["pagination"]["has_prev"], page["pagination"]["has_next"]) for page in pages]
     assert around == [(False, True), (True, True), (True, False)]
     assert {page["pagination"]["total_pages"] for page in pages} == {3}
+
+
+def test_every_stretch(api: Api, runtime: Runtime, five: list[str]) -> None:
+    """Whatever is cut out of a list, from whichever end it is found, is what a walk would give;
+    a stretch beyond it is empty."""
+    order = (Tenant.created_at, Tenant.id)
+    for total in (5, 4):
+        wanted = five[5 - total :]
+        rows = select(Tenant.id).where(Tenant.id.in_(wanted))
+        for limit in (1, 2, 3, 5, 9):
+            for offset in range(8):
+                cut = cut_out(rows, order, limit=limit, offset=offset, total=total)
+                found = runtime.read(lambda session, cut=cut: session.scalars(cut).all())  # type: ignore[misc]
+                assert sorted(found, reverse=True) == wanted[offset : offset + limit]
 
 
 @pytest.mark.parametrize("number", [4, 1000, 10**9])
