@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -223,7 +223,15 @@ def workers_of(service: LiveService) -> set[int]:
     return {child for child in map(int, children) if lives(child)}
 
 
-def holder_of(checker: Checker, service: LiveService) -> int | None:
+class Connected(Protocol):
+    """Has a connection."""
+
+    @property
+    def sock(self) -> socket.socket | None:
+        """The client's end of it."""
+
+
+def holder_of(checker: Connected, service: LiveService) -> int | None:
     """Which worker has accepted a connection; None when it still waits to be accepted."""
     wanted = f"socket:[{_inode_of_peer(checker)}]"
     for pid in workers_of(service):
@@ -234,7 +242,7 @@ def holder_of(checker: Checker, service: LiveService) -> int | None:
     return None
 
 
-def _inode_of_peer(checker: Checker) -> str | None:
+def _inode_of_peer(checker: Connected) -> str | None:
     """The socket at the other end of a loopback connection (proc(5), /proc/net/tcp)."""
     ends = [port for _, port in (checker.sock.getpeername(), checker.sock.getsockname())]
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:

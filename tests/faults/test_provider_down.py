@@ -95,7 +95,7 @@ def test_breaks_off(service: LiveService, provider: FaultyProvider, tmp_path: Pa
         load.settle()
     load.report("the provider breaks off in the middle of streams")
     assert load.statuses() == {200}
-    billing_is_right(load, url_of(tmp_path), replies=5)
+    billing_is_right(load, url_of(tmp_path))
 
 
 def events(text: str) -> list[str]:
