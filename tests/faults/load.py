@@ -100,7 +100,7 @@ class Kept:
 
     Attributes:
         tenants: ids of those that were created.
-        chats: ids of the replies, by the name of the request.
+        chats: ids of the replies, whole or begun, by the name of the request.
         asked: bodies of the chats that had no answer, by the same.
         updates: the last description that was acknowledged, by agent, and those tried since.
     """
@@ -205,8 +205,8 @@ class Client:
         self._load.kept.asked[name] = body
         found = self._ask("POST", "/api/v2/chat", body, {"X-Request-ID": name})
         del self._load.kept.asked[name]
-        if found[0] == 200 and "data" in found[1]:
-            self._load.kept.chats[name] = found[1]["data"]["message_id"]
+        if "data" in found[1] or found[1].get("pieces"):
+            self._load.kept.chats[name] = found[1].get("data", found[1])["message_id"]
         return found
 
     def _live(self) -> tuple[int, dict[str, Any], bool]:
@@ -231,15 +231,16 @@ def events(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def last_event(text: str) -> dict[str, Any]:
-    """How a stream ended, as an answer that is no stream tells it.
+    """How a stream ended, as an answer that is no stream tells it; of one that failed, how many
+    pieces it had.
 
     Raises:
         ValueError: it has no end.
     """
-    name, told = events(text)[-1]
+    *before, (name, told) = events(text)
     if name not in ("message.end", "error"):
         raise ValueError(f"the last event is {name}")
-    return told if name == "error" else {"data": told}
+    return {"data": told} if name == "message.end" else {**told, "pieces": len(before) - 1}
 
 
 class Load(UntilLeft):
@@ -260,23 +261,25 @@ class Load(UntilLeft):
         kinds: Iterable[str] = KINDS,
         each: int = 1,
         on_public: bool = True,
+        watching: Iterable[str] = WATCHING,
     ) -> None:
         """Prepare it.
 
         Args:
-            kinds: of calls; the health of the process is asked besides.
+            kinds: of calls.
             each: clients of each kind.
             on_public: whether chats go to the public plane.
+            watching: what is asked besides of the health of the process, by one client each.
         """
         self.service, self.world, self.has_public = service, world, on_public
         self.name = secrets.token_hex(4)
         self.kept = Kept()
         self.answers: list[Answer] = []
-        self.kinds = {*kinds, *WATCHING}
+        self.kinds = {*kinds, *watching}
         self.own_agents = self._agents(each if "update" in kinds else 0)
         self._marks: dict[str, float] = {}
         self._over = threading.Event()
-        wanted = [kind for kind in kinds for _ in range(each)] + list(WATCHING)
+        wanted = [kind for kind in kinds for _ in range(each)] + list(watching)
         numbers: Counter[str] = Counter()
         self.clients = []
         for kind in wanted:

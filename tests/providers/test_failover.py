@@ -104,7 +104,6 @@ class TestRetries:
         end = providers.start([self.retried(provider)], ask(timeout=0.5)).wait()
         assert (len(end.attempts), end.failure) == (1, Failure.RATE_LIMITED)
 
-
     def test_leaves_time(
         self, providers: Providers, provider: FaultyProvider, other: FaultyProvider
     ) -> None:
