@@ -144,7 +144,7 @@ class Client:
 
     @property
     def sock(self) -> socket.socket | None:
-        """Its end of the connection; None while it has none."""
+        """Its end of the connection, when it has one."""
         return self._connection.sock
 
     def _ask(
