@@ -3,54 +3,69 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pymysql
 import pytest
 
-from tests.faults.conftest import FULL
+from tests.faults.conftest import FULL, Start
 from tests.faults.load import Load, World
 from tests.faults.stored import billing_is_right, nothing_is_lost, rows
 from tests.servers.mariadb import MariaDB, connect
+from tests.servers.private import ServerUnavailable
 from tests.servers.service import LiveService
-
-Start = Callable[..., LiveService]
 
 # To be told to stop is the mildest of the three: it is tried with the full dose alone.
 WAYS = [*(["stop"] if FULL else []), "kill", "pause"]
 NOTICED = 6.0  # s until everybody is told that the database hangs
 BUSY = 6.0  # s more for a machine that is busy with other tests
+PLACES = 2  # for replies
 BACK = 3.0  # s from its return until all is well again
 
 
-@pytest.fixture
-def url(private_mariadb: MariaDB) -> str:
-    """A database of a server that may be stopped."""
-    with connect(private_mariadb.url) as connection:
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariaDB]:
+    """A server that may be stopped."""
+    try:
+        server = MariaDB()
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+    with contextlib.closing(server):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def url(mariadb: MariaDB) -> str:
+    """A database of it."""
+    with connect(mariadb.url) as connection:
         connection.cursor().execute("CREATE DATABASE faults")
-    return f"{private_mariadb.url}faults"
+    return f"{mariadb.url}faults"
+
+
+@pytest.fixture(scope="module")
+def service(start: Start, url: str) -> LiveService:
+    """One service for all faults, which is never restarted. It has few threads, as under a larger
+    load: none may be held for long.
+    """
+    few = {"MAIMCONFIG_THREADS": "3", "MAIMCONFIG_CHAT_REPLIES": str(PLACES)}
+    return start(url, "--auto-migrate", env=few)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_away(
-    live_service: Start, private_mariadb: MariaDB, url: str, outage: float, way: str
-) -> None:
+def test_away(service: LiveService, mariadb: MariaDB, url: str, outage: float, way: str) -> None:
     """While the database is stopped, killed or hangs, callers are told so within seconds, the
     process lives, and all goes on by itself when it is back: nothing acknowledged is lost.
     """
-    # Fewer threads than callers, as under a larger load: none may be held for long.
-    few = {"MAIMCONFIG_THREADS": "3", "MAIMCONFIG_CHAT_REPLIES": "1"}
-    service = live_service(url, "--auto-migrate", env=few)
-    with Load(service, World.make(service), each=2) as load:
+    with Load(service, World.make(service), each=PLACES + 1) as load:
         load.settle()
         load.mark("broken")
-        getattr(private_mariadb, way)()
-        time.sleep(outage if way != "pause" else outage + NOTICED)
+        getattr(mariadb, way)()
+        load.fails("ready")
+        load.waits(outage)
         if way == "pause":
-            private_mariadb.resume()
+            mariadb.resume()
         else:
-            private_mariadb.start()
+            mariadb.start()
         load.mark("mended")
         load.all_answer(BACK + BUSY)
     load.report(f"database {way}, {outage:.0f} s")
@@ -65,17 +80,16 @@ def test_away(
     billing_is_right(load, url)
 
 
-def test_connections_are_killed(live_service: Start, private_mariadb: MariaDB, url: str) -> None:
+def test_connections_are_killed(service: LiveService, mariadb: MariaDB, url: str) -> None:
     """When all connections of the database are killed, again and again, callers hardly notice: a
     unit runs again, or is told as 503.
     """
-    service = live_service(url, "--auto-migrate")
-    with Load(service, World.make(service), each=2) as load:
+    with Load(service, World.make(service), each=PLACES) as load:
         load.settle()
         load.mark("broken")
         for _ in range(10):
-            kill_all(private_mariadb.url)
-            time.sleep(0.2)
+            kill_all(mariadb.url)
+            load.waits(0.2)
         load.mark("mended")
         load.all_answer(BACK + BUSY)
     load.report("10 times all connections were killed")
