@@ -25,12 +25,15 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tests.contract.harness import JSON, VALIDATE, Remote
+from tests.faults.conftest import FULL
 from tests.faults.report import publish
 from tests.parallel import UntilLeft
 from tests.servers.service import LiveService
 from tests.serving.harness import PATIENCE, eventually
 
-PAUSE = 0.01  # s between two calls of a client; the tests share the machine with what they test
+# s between two calls of a client. The tests share the machine with what they test, and with the
+# other tests.
+PAUSE = 0.01 if FULL else 0.04
 LOST = "lost"
 CHATS = ("chat", "stream")
 KINDS = ("check", "read", "list", "create", "update", "chat")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import random
 
 import pymysql
-import pytest
 
 from tests.faults.conftest import FULL, Start
 from tests.faults.load import Load, World
 from tests.faults.stored import billing_is_right, nothing_is_lost, rows
 from tests.servers.mariadb import MariaDB, connect
-from tests.servers.private import ServerUnavailable
 from tests.servers.service import LiveService
 
 # To be told to stop is the mildest of the three: it is tried with the full dose alone.
@@ -23,39 +21,28 @@ PLACES = 2  # for replies
 BACK = 3.0  # s from its return until all is well again
 
 
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDB]:
-    """A server that may be stopped."""
-    try:
-        server = MariaDB()
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with contextlib.closing(server):
-        yield server
-
-
-@pytest.fixture(scope="module")
-def url(mariadb: MariaDB) -> str:
-    """A database of it."""
-    with connect(mariadb.url) as connection:
-        connection.cursor().execute("CREATE DATABASE faults")
-    return f"{mariadb.url}faults"
-
-
-@pytest.fixture(scope="module")
-def service(start: Start, url: str) -> LiveService:
-    """One service for all faults, which is never restarted. It has few threads, as under a larger
-    load: none may be held for long.
-    """
-    few = {"MAIMCONFIG_THREADS": "3", "MAIMCONFIG_CHAT_REPLIES": str(PLACES)}
-    return start(url, "--auto-migrate", env=few)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_away(service: LiveService, mariadb: MariaDB, url: str, outage: float, way: str) -> None:
+def test_one_outage_after_another(
+    live_service: Start, private_mariadb: MariaDB, outage: float
+) -> None:
     """While the database is stopped, killed or hangs, callers are told so within seconds, the
-    process lives, and all goes on by itself when it is back: nothing acknowledged is lost.
+    process lives, and all goes on by itself when it is back: nothing acknowledged is lost. When
+    all connections of the database are killed, again and again, callers hardly notice.
+
+    It is one service for all, which is never restarted.
     """
+    with connect(private_mariadb.url) as connection:
+        connection.cursor().execute("CREATE DATABASE faults")
+    # Few threads, as under a larger load: none may be held for long.
+    few = {"MAIMCONFIG_THREADS": "3", "MAIMCONFIG_CHAT_REPLIES": str(PLACES)}
+    service = live_service(f"{private_mariadb.url}faults", "--auto-migrate", env=few)
+    for way in random.sample(WAYS, len(WAYS)):
+        bears_its_absence(service, private_mariadb, outage, way)
+    bears_killed_connections(service, private_mariadb)
+    assert '"event":"unexpected"' not in service.log
+
+
+def bears_its_absence(service: LiveService, mariadb: MariaDB, outage: float, way: str) -> None:
+    """Callers are told that the database is away, and are answered when it is back."""
     with Load(service, World.make(service), each=PLACES + 1) as load:
         load.settle()
         load.mark("broken")
@@ -75,15 +62,12 @@ def test_away(service: LiveService, mariadb: MariaDB, url: str, outage: float, w
     assert load.noticed() < NOTICED + BUSY
     assert load.longest() < NOTICED + BUSY
     assert max(load.recovery().values()) < BACK + BUSY
-    assert '"event":"unexpected"' not in service.log
-    nothing_is_lost(load, url)
-    billing_is_right(load, url)
+    nothing_is_lost(load, f"{mariadb.url}faults")
+    billing_is_right(load, f"{mariadb.url}faults")
 
 
-def test_connections_are_killed(service: LiveService, mariadb: MariaDB, url: str) -> None:
-    """When all connections of the database are killed, again and again, callers hardly notice: a
-    unit runs again, or is told as 503.
-    """
+def bears_killed_connections(service: LiveService, mariadb: MariaDB) -> None:
+    """A unit whose connection was killed runs again, or is told as 503."""
     with Load(service, World.make(service), each=PLACES) as load:
         load.settle()
         load.mark("broken")
@@ -96,8 +80,8 @@ def test_connections_are_killed(service: LiveService, mariadb: MariaDB, url: str
     load.refused_well()
     failed = [answer for answer in load.answers if not answer.good]
     assert len(failed) < len(load.answers) / 10
-    nothing_is_lost(load, url)
-    billing_is_right(load, url)
+    nothing_is_lost(load, f"{mariadb.url}faults")
+    billing_is_right(load, f"{mariadb.url}faults")
 
 
 def kill_all(server_url: str) -> None:
