@@ -130,20 +130,30 @@ class Chain:
                 continue
             if failed.failure not in _PASSING or retries >= target.endpoint.max_retry:
                 return failed
-            pause = self._pause(target, retries, failed.retry_after)
+            pause = self._pause(target, retries, failed)
             if pause is None:
                 return failed
             await asyncio.sleep(pause)
             retries += 1
             keys = ring.order(target.endpoint.api_keys, self._board.now())
 
-    def _pause(self, target: Target, retries: int, retry_after: int | None) -> float | None:
-        """Seconds before a retry; None when the provider asks for more than we have."""
-        longest = target.endpoint.retry_interval
+    def _pause(self, target: Target, retries: int, failed: AttemptFailed) -> float | None:
+        """Seconds before a retry; None when there is no time for one."""
+        longest, retry_after = target.endpoint.retry_interval, failed.retry_after or 0
         doubled = FIRST_PAUSE_SECONDS * 2 ** min(retries, 16)
         # Full jitter: callers that failed together don't come back together.
-        pause = max(random.uniform(0, min(longest, doubled)), retry_after or 0)
-        return pause if (retry_after or 0) <= longest and pause < self._left() else None
+        pause = max(random.uniform(0, min(longest, doubled)), retry_after)
+        left = self._left() - self._kept_for_next(target, failed)
+        return pause if retry_after <= longest and pause < left else None
+
+    def _kept_for_next(self, target: Target, failed: AttemptFailed) -> float:
+        """Seconds that a retry must leave.
+
+        By default an endpoint that hangs would take the whole deadline: 10 s thrice of 30 s.
+        """
+        if failed.failure is not Failure.TIMEOUT or target is self._targets[-1]:
+            return 0
+        return target.endpoint.timeout + FAIR_SECONDS
 
     async def _attempt(self, target: Target, key: str) -> AttemptFailed | None:
         endpoint = target.endpoint

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -223,9 +223,17 @@ def workers_of(service: LiveService) -> set[int]:
     return {child for child in map(int, children) if lives(child)}
 
 
-def holder_of(checker: Checker, service: LiveService) -> int | None:
+class Connected(Protocol):
+    """Has a connection."""
+
+    @property
+    def sock(self) -> socket.socket:
+        """The client's end of it."""
+
+
+def holder_of(client: Connected, service: LiveService) -> int | None:
     """Which worker has accepted a connection; None when it still waits to be accepted."""
-    wanted = f"socket:[{_inode_of_peer(checker)}]"
+    wanted = f"socket:[{inode_of_peer(client.sock)}]"
     for pid in workers_of(service):
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):  # closed meanwhile
@@ -234,9 +242,11 @@ def holder_of(checker: Checker, service: LiveService) -> int | None:
     return None
 
 
-def _inode_of_peer(checker: Checker) -> str | None:
-    """The socket at the other end of a loopback connection (proc(5), /proc/net/tcp)."""
-    ends = [port for _, port in (checker.sock.getpeername(), checker.sock.getsockname())]
+def inode_of_peer(own_end: socket.socket) -> str | None:
+    """The socket at the other end of a loopback connection; None when that was closed (proc(5),
+    /proc/net/tcp).
+    """
+    ends = [port for _, port in (own_end.getpeername(), own_end.getsockname())]
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, state, *_, inode = line.split()[:10]
         found = [int(address.rpartition(":")[2], 16) for address in (local, remote)]

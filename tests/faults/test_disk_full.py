@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.load import Load, World
+from tests.faults.report import publish
 from tests.faults.small_disk import MariaDBOnSmallDisk, SmallDisk, small_disk
 from tests.faults.stored import billing_is_right, nothing_is_lost
+from tests.metrics.scraped import samples_of, total
 from tests.servers.mariadb import connect
 from tests.servers.private import ServerUnavailable
 from tests.servers.service import LiveService
+from tests.serving.harness import PATIENCE, eventually
 
-Start = Callable[..., LiveService]
-
+LOST = "maimconfig_log_lines_lost_total"
 BACK = 10.0  # s until all is well when there is room again
 READING = ("check", "read", "list", "live", "ready")
 
@@ -53,13 +56,11 @@ def fill_and_free(load: Load, disk: SmallDisk, outage: float) -> None:
     load.all_answer(BACK)
 
 
-@pytest.mark.parametrize("logs_there", [False, True], ids=["stderr", "file"])
-def test_sqlite(own_disk: SmallDisk, outage: float, logs_there: bool) -> None:
-    """On a full disk reads and key checks go on and writes are 503; it is well by itself when
-    there is room, and nothing acknowledged is lost.
+def test_sqlite(own_disk: SmallDisk, outage: float) -> None:
+    """On a full disk, where the log goes too, reads and key checks go on and writes are 503; it is
+    well by itself when there is room, and nothing acknowledged is lost.
     """
-    log = {"MAIMCONFIG_LOG_FILE": str(own_disk.folder / "maimconfig.log")} if logs_there else {}
-    service = LiveService(own_disk.folder, None, env=log)
+    service = LiveService(own_disk.folder, None)
     with contextlib.closing(service):
         with Load(service, World.make(service), each=2) as load:
             fill_and_free(load, own_disk, outage)
@@ -74,19 +75,36 @@ def test_sqlite(own_disk: SmallDisk, outage: float, logs_there: bool) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_mariadb(live_service: Start, mariadb: MariaDBOnSmallDisk, outage: float) -> None:
-    """On MariaDB's full disk reads go on and writes are 503, and it is well by itself when there
-    is room.
+def test_log_and_mariadb(own_disk: SmallDisk, mariadb: MariaDBOnSmallDisk, outage: float) -> None:
+    """That the disk of the log file is full nobody notices, but the log when there is room again.
+    On MariaDB's full disk reads go on and writes are 503, and it is well by itself when there is
+    room.
     """
     with connect(mariadb.url) as connection:
         connection.cursor().execute("CREATE DATABASE faults")
     url = f"{mariadb.url}faults"
-    service = live_service(url, "--auto-migrate")
-    with Load(service, World.make(service), each=2) as load:
-        fill_and_free(load, mariadb.disk, outage)
-    load.report("MariaDB's disk was full")
-    load.refused_well()
-    assert load.statuses(*READING) == {200}
-    nothing_is_lost(load, url)
-    billing_is_right(load, url)
-    assert '"event":"unexpected"' not in service.log
+    file = own_disk.folder / "maimconfig.log"
+    log = {"MAIMCONFIG_LOG_FILE": str(file)}
+    service = LiveService(own_disk.folder, url, "--auto-migrate", env=log)
+    with contextlib.closing(service):
+        with Load(service, World.make(service), each=2) as load:
+            load.settle()
+            own_disk.fill()
+            load.all_answer()
+            assert load.statuses() == {200}
+            fill_and_free(load, mariadb.disk, outage)
+            written = file.stat().st_size
+            own_disk.free()
+            load.all_answer()
+            eventually(lambda: file.stat().st_size > written)
+            lost = total(
+                samples_of(httpx.get(f"{service.internal}/metrics", timeout=PATIENCE).text), LOST
+            )
+        load.report("the log's disk was full, and MariaDB's")
+        publish("lines of the log", [f"{lost:.0f} were lost"])
+        load.refused_well()
+        assert load.statuses(*READING) == {200}
+        nothing_is_lost(load, url)
+        billing_is_right(load, url)
+        assert '"event":"unexpected"' not in service.log + file.read_text()
+        assert lost > 0

@@ -104,6 +104,18 @@ class TestRetries:
         end = providers.start([self.retried(provider)], ask(timeout=0.5)).wait()
         assert (len(end.attempts), end.failure) == (1, Failure.RATE_LIMITED)
 
+    def test_leaves_time(
+        self, providers: Providers, provider: FaultyProvider, other: FaultyProvider
+    ) -> None:
+        """One that hangs isn't asked again until the deadline when there is a next to ask."""
+        provider.default = faulty.silent()
+        found = [
+            target(provider, endpoint_fields={"max_retry": 2, "timeout": 0.5}),
+            target(other, endpoint_fields={"name": "b"}),
+        ]
+        end = providers.start(found, ask(timeout=1.5)).wait()
+        assert (end.target, end.failure) == (found[1], None)
+
 
 class TestKeys:
     @pytest.mark.parametrize("code", [401, 403, 429])
