@@ -72,6 +72,16 @@ def test_doubled_slashes(api: Api) -> None:
         assert answer.headers.get("Location", "http://localhost/").startswith("http://localhost/")
 
 
+def test_redirect_is_no_page(api: Api, public: Api) -> None:
+    """Whoever doubles a slash is sent to the path without, by a header alone."""
+    for plane in (api, public):
+        answer = plane.client.get("/health//live?x=1")
+        assert answer.status_code == 308
+        assert answer.headers["Location"] == "http://localhost/health/live?x=1"
+        assert answer.data == b""
+        assert "Content-Type" not in answer.headers
+
+
 def test_detail_for_older_front_ends(api: Api) -> None:
     """Below /api/v1 an error repeats its message as `detail`, and elsewhere it doesn't."""
     for path in ("/api/v1/plugins/settings", "/api/v1/nowhere"):

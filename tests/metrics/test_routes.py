@@ -120,8 +120,9 @@ def test_providers(api: Api) -> None:
                                     "application/openmetrics-text")],
 )  # fmt: skip
 def test_formats(api: Api, accept: str, content_type: str) -> None:
-    """Prometheus gets text or OpenMetrics, whichever it asks for."""
+    """Prometheus gets text or OpenMetrics, whichever it asks for, and caches are told so."""
     answer = api.client.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["Vary"] == "Accept"
     assert answer.headers["Content-Type"].startswith(content_type)
     assert ("# EOF" in answer.get_data(as_text=True)) is ("openmetrics" in content_type)
 
