@@ -9,6 +9,7 @@ from marshmallow import fields as plain
 
 from maimconfig.chat.schemas import MAX_MESSAGE
 from maimconfig.contacts.schemas import CONTACT
+from maimconfig.conversations.content import Content
 from maimconfig.conversations.metadata import Metadata
 from maimconfig.conversations.models import AGENT_TYPES, CHANNELS, CLIENT_ID_LENGTH, PRIORITIES
 from maimconfig.conversations.transitions import STATUSES
@@ -89,6 +90,7 @@ class ConversationNote(InputSchema):
 class StaffMessage(ConversationNote):
     """POST /admin/conversations/{id}/messages"""
 
+    content = Content()
     message_type = fields.String(allow_none=True, validate=fields.one_of(*SENT_TYPES))
     is_private = fields.Boolean(
         load_default=False, allow_none=True, metadata={"description": "A note, as /notes makes."}
