@@ -53,7 +53,14 @@ class ConversationsQuery(SliceQuery):
 class ConversationAssignment(InputSchema):
     """POST /admin/conversations/{id}/assign"""
 
-    assignee_id = fields.Id(required=True, metadata={"example": "user_019ab2c4d5e67f88"})
+    assignee_id = fields.Id(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "null for nobody: what a person has waits for the next one.",
+            "example": "user_019ab2c4d5e67f88",
+        },
+    )
 
 
 class ConversationStatusChange(InputSchema):

@@ -149,6 +149,27 @@ def test_assign(public: Api, runtime: Runtime) -> None:
     assert boss.made(f"{URL}/{talk.id}/switch-agent", switched)["handoff_reason"] == "vip"
 
 
+def test_assigned_to_nobody(public: Api, runtime: Runtime) -> None:
+    """Without an assignee a conversation waits for the next person, and not for the AI; others
+    than its own take who may manage, and what the AI has stays the AI's."""
+    boss, agent, other = (users.person(public, role) for role in ("supervisor", "agent", "agent"))
+    talk = made.talk(runtime)
+    path = f"{URL}/{talk.id}/assign"
+    public.error(agent.post(path, {}), 422, "VALIDATION_ERROR")
+
+    def nobody(who: Person) -> tuple[str, str, str | None]:
+        found = who.made(path, {"assignee_id": None})
+        return found["status"], found["current_agent_type"], found["assignee_id"]
+
+    assert nobody(agent) == ("open", "ai", None)
+    for who, may in ((agent, agent), (agent, boss)):
+        who.made(f"{URL}/{talk.id}/takeover")
+        public.error(other.post(path, {"assignee_id": None}), 403, "AUTH_008")
+        assert nobody(may) == ("pending", "human", None)
+    assert ids(other, status="pending", assignee_id="none") == [talk.id]
+    assert other.made(f"{URL}/{talk.id}/takeover")["assignee_id"] == other.id
+
+
 def test_status(public: Api, runtime: Runtime) -> None:
     """Changes of status follow the table; a stale If-Match is refused; all of it is audited."""
     agent = users.person(public, "agent")
