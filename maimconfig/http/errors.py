@@ -171,6 +171,10 @@ class KeyForbidden(Forbidden):
 class RoleForbidden(Forbidden):
     code, text = "AUTH_008", Text("角色没有此权限", "Role lacks the permission")
 
+    def __init__(self, permission: str, **kwargs: Any) -> None:
+        needed = Text("需要权限 {}", "This takes the permission {}").format(permission)
+        super().__init__(needed, **kwargs)
+
 
 class AddressNotAllowed(Forbidden):
     code = "AUTH_009"

@@ -138,7 +138,8 @@ def test_assign(public: Api, runtime: Runtime) -> None:
     user = users.person(public)
     talk = made.talk(runtime)
     path = f"{URL}/{talk.id}/assign"
-    public.error(agent.post(path, {"assignee_id": other.id}), 403, "AUTH_008")
+    refused = public.error(agent.post(path, {"assignee_id": other.id}), 403, "AUTH_008")
+    assert refused["error"] == "需要权限 conversation.manage"
     assert agent.made(path, {"assignee_id": agent.id})["assignee_id"] == agent.id
     public.error(other.post(path, {"assignee_id": other.id}), 409, "CHAT_005")
     assert boss.made(path, {"assignee_id": other.id})["assignee_id"] == other.id
