@@ -18,7 +18,7 @@ from werkzeug.http import parse_accept_header
 from maimconfig import tracing
 from maimconfig.db.session import Actor, Session
 from maimconfig.http.application import BodyRequest
-from maimconfig.http.errors import TokenInvalid
+from maimconfig.http.errors import RETRY_SECONDS, TokenInvalid
 from maimconfig.i18n import Locale
 from maimconfig.metrics import recording
 from maimconfig.runtime import Runtime
@@ -216,6 +216,8 @@ def _finish(response: Response) -> Response:
     if status in (204, 308):  # a redirect of werkzeug's is a page
         response.set_data(b"")
         del response.headers["Content-Type"]
+    if status == 503:
+        response.headers.setdefault("Retry-After", RETRY_SECONDS)
     recording.request(context.plane, route, asked.method, status, seconds)
     access_log.info(
         "request",

@@ -83,6 +83,8 @@ from maimconfig.i18n import Text
 
 Details = Mapping[str, Sequence[str]]
 
+RETRY_SECONDS = "2"  # after what passes by itself
+
 
 class AppError(Exception):
     """An answer that isn't a success.
@@ -319,7 +321,7 @@ class StillAnswering(Conflict):
     code, text = "CHAT_005", Text("这条消息正在回复中", "This message is being answered")
 
     def __init__(self, reason: str | None = None, **kwargs: Any) -> None:
-        super().__init__(reason, headers={"Retry-After": "2"}, **kwargs)
+        super().__init__(reason, headers={"Retry-After": RETRY_SECONDS}, **kwargs)
 
 
 class TransitionForbidden(Conflict):
@@ -425,14 +427,14 @@ class DatabaseUnavailable(AppError):
     code, status, text = "SYS_002", 503, Text("数据库暂时不可用", "Database unreachable")
 
     def __init__(self, reason: str | None = None, *, internal: str | None = None) -> None:
-        super().__init__(reason, headers={"Retry-After": "2"}, internal=internal)
+        super().__init__(reason, headers={"Retry-After": RETRY_SECONDS}, internal=internal)
 
 
 class Busy(AppError):
     code, status, text = "SYS_005", 503, Text("服务繁忙，请稍后再试", "Too busy, try again later")
 
     def __init__(self, reason: str | None = None, *, internal: str | None = None) -> None:
-        super().__init__(reason, headers={"Retry-After": "2"}, internal=internal)
+        super().__init__(reason, headers={"Retry-After": RETRY_SECONDS}, internal=internal)
 
 
 class NoProviderAnswered(AppError):

@@ -21,7 +21,8 @@ def get_metrics() -> Response:
         numbers = runtime().exchange.collect()
     except OSError as error:
         log.warning("metrics.not_collected", reason=str(error))
-        return Response("The folder of the processes' numbers can't be used.\n", 503)
+        said = "The folder of the processes' numbers can't be used.\n"
+        return Response(said, 503, mimetype="text/plain")
     current().varies.add("Accept")
     body, content_type = exposition.page(numbers, request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)

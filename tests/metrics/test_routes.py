@@ -139,7 +139,9 @@ def test_folder_is_gone(api_with: Callable[..., Api], tmp_path: Path) -> None:
     """Where the numbers of others can't be had, the page says so instead of telling a part."""
     (tmp_path / "file").touch()
     api = api_with(metrics_folder=tmp_path / "file" / "numbers")
-    assert api.client.get("/metrics").status_code == 503
+    answer = api.client.get("/metrics")
+    assert (answer.status_code, answer.mimetype) == (503, "text/plain")
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_names() -> None:
