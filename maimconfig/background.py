@@ -9,13 +9,15 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 
 from maimconfig import clock
 from maimconfig.http.errors import DatabaseUnavailable
-from maimconfig.key_checks.counting import FLUSH_SECONDS
+from maimconfig.key_checks.counting import FLUSH_SECONDS, forget_flushes
 from maimconfig.metrics import definitions as metrics
 
 if TYPE_CHECKING:
+    from maimconfig.key_checks.counting import Flush
     from maimconfig.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -66,18 +68,22 @@ class Background:
         """Write the counts of key checks now; on failure they are kept for the next time."""
         usage = self._runtime.key_usage
         with self._writing:
-            if not usage.take():
+            if self._write(usage.late) and self._write(usage.take()):
                 self.flushed_at = time.time()
-                return
-            try:
-                self._runtime.write(usage.write)
-                self.flushed_at = time.time()
-            except DatabaseUnavailable as error:
-                usage.restore()
-                log.warning("key_usage.not_written", reason=str(error))
-            except BaseException:
-                usage.restore()
-                raise
+
+    def _write(self, flush: Flush | None) -> bool:
+        """Whether a flush, if there is any, is written."""
+        if flush is None:
+            return True
+        try:
+            self._runtime.write(flush.write)
+        except IntegrityError:
+            log.info("key_usage.written_already")
+        except DatabaseUnavailable as error:
+            log.warning("key_usage.not_written", reason=str(error))
+            return False
+        self._runtime.key_usage.late = None
+        return True
 
     def _run(self) -> None:
         tidied = time.monotonic()
@@ -152,6 +158,7 @@ class Background:
             forget_old,
             forget_expired_sessions,
             forget_old_months,
+            forget_flushes,
         ):
             self._runtime.write(work)
         settle_abandoned(self._runtime)

@@ -283,7 +283,9 @@ class Settings:
         shown_default="from the gateway's address",
     )
     realtime_message_length: int = setting(
-        4000, types.integer(1, 100_000), "Characters that a message of a live chat may have."
+        4000,
+        types.integer(1, 100_000),
+        "Characters that a message of a live chat may have, over the gateway and over HTTP.",
     )
     realtime_messages_per_minute: int = setting(
         60,

@@ -11,23 +11,25 @@ from typing import Any
 
 import pytest
 import time_machine
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from maimconfig import background
 from maimconfig.api_keys.models import ApiKey, ApiKeySecret
 from maimconfig.app import create_app
+from maimconfig.db.ids import first_id_of
 from maimconfig.db.session import Session
 from maimconfig.http.errors import DatabaseUnavailable
 from maimconfig.http.idempotency import IdempotentAnswer
 from maimconfig.key_checks.counting import FLUSH_SECONDS
+from maimconfig.key_checks.models import KeyUsageFlush
 from maimconfig.rate_limits.models import RateWindow
 from maimconfig.runtime import Runtime
 from maimconfig.setting_types import database_url as as_url
 from maimconfig.settings import Settings
 from tests import factories
 from tests.api import Api
-from tests.servers.mariadb import MariaDB, fresh_database
+from tests.servers.mariadb import MariaDB, connect, fresh_database
 from tests.serving.harness import eventually
 
 VALIDATE = "/api/v2/auth/validate-api-key"
@@ -171,8 +173,43 @@ def test_database_comes_back(lent: Runtime, private_mariadb: MariaDB) -> None:
     eventually(lambda: usage_of(lent, key["id"])[0] == 6)
 
 
+@pytest.mark.parametrize("_migrated_database", ["mysql"], indirect=True)
+def test_answer_to_the_commit_is_lost(own: Runtime, caller: Api) -> None:
+    """Counts whose commit landed, though the connection was lost before it was answered, are
+    written once, and so is what was counted since.
+    """
+    key_id = factories.api_key(caller)["id"]
+    own.key_usage.add(key_id, times=3)
+    with answers_to_commits_lost(own):
+        own.background.flush()
+    assert usage_of(own, key_id)[0] == 3
+    own.key_usage.add(key_id, times=4)
+    for _ in range(2):
+        own.background.flush()
+    assert usage_of(own, key_id)[0] == 7
+
+
+@contextlib.contextmanager
+def answers_to_commits_lost(runtime: Runtime) -> Iterator[None]:
+    """MySQL commits, and the connection is lost before it says so."""
+
+    def commit_and_lose(connection: Connection) -> None:
+        own = connection.scalar(text("SELECT CONNECTION_ID()"))
+        connection.connection.commit()
+        with contextlib.closing(connect(str(runtime.database.url))) as other:
+            other.cursor().execute(f"KILL {own}")
+
+    event.listen(runtime.database.writer, "commit", commit_and_lose)
+    try:
+        yield
+    finally:
+        event.remove(runtime.database.writer, "commit", commit_and_lose)
+
+
 def test_any_failure_keeps_the_counts(own: Runtime, caller: Api) -> None:
-    """Counts survive a write that fails for another reason than the database being away."""
+    """Counts survive a write that fails for another reason than the database being away, and so
+    does what was counted since.
+    """
     key_id = factories.api_key(caller)["id"]
     own.key_usage.add(key_id)
     rename(own, "api_keys", "api_keys_away")
@@ -181,8 +218,9 @@ def test_any_failure_keeps_the_counts(own: Runtime, caller: Api) -> None:
             own.background.flush()
     finally:
         rename(own, "api_keys_away", "api_keys")
+    own.key_usage.add(key_id, times=2)
     own.background.flush()
-    assert usage_of(own, key_id)[0] == 1
+    assert usage_of(own, key_id)[0] == 3
 
 
 def rename(runtime: Runtime, old: str, new: str) -> None:
@@ -205,21 +243,21 @@ def test_thread_survives(own: Runtime, caller: Api) -> None:
 
 
 def count_calls(runtime: Runtime) -> list[None]:
-    """Grows with each time that the counts are taken for writing."""
+    """Grows with each time that the counts are to be written."""
     calls: list[None] = []
-    take = runtime.key_usage.take
+    flush = runtime.background.flush
 
-    def counted() -> bool:
+    def counted() -> None:
         calls.append(None)
-        return take()
+        flush()
 
-    runtime.key_usage.take = counted  # type: ignore[method-assign]
+    runtime.background.flush = counted  # type: ignore[method-assign]
     return calls
 
 
 def test_tidy_up(own: Runtime, caller: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers older than a day, retired secrets and windows that ended long ago are deleted by
-    themselves; what still counts is kept.
+    """Answers older than a day, retired secrets, windows that ended long ago and flushes of
+    processes that did are deleted by themselves; what still counts is kept.
     """
     monkeypatch.setattr(background, "TIDY_SECONDS", 0)
     key = factories.api_key(caller, rate_limit={"limit": 5, "window_seconds": 60})
@@ -231,13 +269,14 @@ def test_tidy_up(own: Runtime, caller: Api, monkeypatch: pytest.MonkeyPatch) -> 
     eventually(lambda: rows(own, RateWindow) == 1)
     # The current one, and the one that was replaced just now and is good for an hour.
     eventually(lambda: rows(own, ApiKeySecret) == 2)
+    eventually(lambda: rows(own, KeyUsageFlush) == 1)
     begun = count_calls(own)
     eventually(lambda: len(begun) >= 2)
     assert [rows(own, model) for model in (IdempotentAnswer, RateWindow, ApiKeySecret)] == [1, 1, 2]
 
 
 def leave_things_behind(runtime: Runtime, caller: Api, key_id: str) -> None:
-    """An idempotent answer, a secret that retires in an hour, and a rate window."""
+    """An idempotent answer, a secret that retires in an hour, a rate window and a flush."""
     tag = f"{datetime.now(timezone.utc):%Y}"
     body = {"tenant_name": f"of {tag}", "tenant_type": "personal"}
     headers = {"Idempotency-Key": f"key-{tag}"}
@@ -246,8 +285,10 @@ def leave_things_behind(runtime: Runtime, caller: Api, key_id: str) -> None:
     caller.data(caller.post(path, {"grace_seconds": 3600}))
     window = RateWindow(subject=f"test:{tag}", started_at=datetime.now(timezone.utc), used=1)
 
+    flush = KeyUsageFlush(id=first_id_of("flush", window.started_at))
+
     def add(session: Session) -> None:
-        session.add(window)
+        session.add_all((window, flush))
 
     runtime.write(add)
 

@@ -27,7 +27,13 @@ UNKNOWN = (errors.KeyNotFound,)
 
 def _noted(key: ApiKey) -> ApiKey:
     note_tenant(key.tenant_id)
+    _not_stored()
     return key
+
+
+def _not_stored() -> None:
+    # Whoever keeps the answer keeps the key.
+    current().headers["Cache-Control"] = "no-store"
 
 
 def _etag(key: ApiKey) -> None:
@@ -56,7 +62,7 @@ def create_key(payload: dict[str, Any]) -> ApiKey:
     """
     note_tenant(payload["tenant_id"])
     permissions.check(payload.get("permissions"))
-    current().headers["Cache-Control"] = "no-store"
+    _not_stored()
     return service.create(session(), **payload)
 
 
@@ -66,6 +72,7 @@ def create_key(payload: dict[str, Any]) -> ApiKey:
 def list_keys(query: dict[str, Any]) -> Page[ApiKey]:
     """List the keys of a tenant, newest first"""
     note_tenant(query["tenant_id"])
+    _not_stored()
     return service.find(session(), **query)
 
 
@@ -118,7 +125,6 @@ def enable_key(api_key_id: str) -> ApiKey:
 def rotate_key(payload: dict[str, Any], api_key_id: str) -> ApiKey:
     """Give a key a new secret under the same id"""
     grace_seconds = payload["grace_seconds"] or 0
-    current().headers["Cache-Control"] = "no-store"
     return _noted(service.rotate(session(), api_key_id, grace_seconds=grace_seconds))
 
 

@@ -18,6 +18,7 @@ import structlog
 from maimconfig import logs
 from maimconfig.db.lifecycle import StartError
 from maimconfig.planes import PLANES
+from maimconfig.realtime.bus import MISSED
 from maimconfig.serving import Bind, Load, Planes, SelfServing, ServeError, run
 from maimconfig.setting_types import is_loopback
 from maimconfig.settings import Settings, SettingsError, load_settings
@@ -54,6 +55,7 @@ def serve(planes: tuple[str, ...], workers: int | None, auto_migrate: bool) -> N
     logs.configure(settings)
     binds = binds_of(settings, planes or SERVED)
     _warn_of_exposure(settings)
+    _warn_without_redis(settings, binds)
     _prepare_aside(settings, auto_migrate)
     with _exchanging(settings) as settings:
         sys.exit(_run(settings, binds, auto_migrate))
@@ -178,3 +180,9 @@ def _warn_of_exposure(settings: Settings) -> None:
             meaning="whoever reaches this address may read and change everything"
             + (" with the internal token" if settings.internal_token else ", without a login"),
         )
+
+
+def _warn_without_redis(settings: Settings, binds: Mapping[str, Bind]) -> None:
+    alone = settings.workers == 1 and set(binds) == set(binds_of(settings, SERVED))
+    if settings.realtime_bind is not None and settings.redis_url is None and not alone:
+        log.warning("realtime.without_redis", meaning=MISSED, advice="set MAIMCONFIG_REDIS_URL")

@@ -78,7 +78,10 @@ def take_over(conversation_id: str) -> dict[str, Any]:
 @blp.arguments(schemas.ConversationAssignment)
 @blp.response(200, schemas.ConversationOut)
 def assign(payload: dict[str, Any], conversation_id: str) -> dict[str, Any]:
-    """Give a conversation to a user; to another than oneself with conversation.manage"""
+    """Give a conversation to a user; to another than oneself with conversation.manage
+
+    `assignee_id: null` takes it from who has it: it is pending then, and the AI keeps silent.
+    """
     return _shown(staff.assign(session(), login(), conversation_id, payload["assignee_id"]))
 
 

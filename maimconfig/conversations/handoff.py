@@ -87,14 +87,18 @@ def release(session: Session, conversation: Conversation) -> None:
     announcing.changed(session, conversation, was)
 
 
-def assign(session: Session, conversation: Conversation, user_id: str) -> None:
+def assign(session: Session, conversation: Conversation, user_id: str | None) -> None:
     """Give a conversation to a user, whoever has it now.
+
+    Args:
+        user_id: None has a person's conversation wait for the next person; the AI keeps its own.
 
     Raises:
         UserNotFound: there is no such active user who may answer in this tenant.
         TransitionForbidden: it is closed.
     """
-    if session.scalar(_able(conversation.tenant_id).where(User.id == user_id)) is None:
+    able = _able(conversation.tenant_id).where(User.id == user_id)
+    if user_id is not None and session.scalar(able) is None:
         raise UserNotFound
     if conversation.assignee_id != user_id:
         _give(session, conversation, user_id, "assigned")

@@ -9,6 +9,7 @@ from marshmallow import fields as plain
 
 from maimconfig.chat.schemas import MAX_MESSAGE
 from maimconfig.contacts.schemas import CONTACT
+from maimconfig.conversations.content import Content
 from maimconfig.conversations.metadata import Metadata
 from maimconfig.conversations.models import AGENT_TYPES, CHANNELS, CLIENT_ID_LENGTH, PRIORITIES
 from maimconfig.conversations.transitions import STATUSES
@@ -52,7 +53,14 @@ class ConversationsQuery(SliceQuery):
 class ConversationAssignment(InputSchema):
     """POST /admin/conversations/{id}/assign"""
 
-    assignee_id = fields.Id(required=True, metadata={"example": "user_019ab2c4d5e67f88"})
+    assignee_id = fields.Id(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "null for nobody: what a person has waits for the next one.",
+            "example": "user_019ab2c4d5e67f88",
+        },
+    )
 
 
 class ConversationStatusChange(InputSchema):
@@ -89,6 +97,7 @@ class ConversationNote(InputSchema):
 class StaffMessage(ConversationNote):
     """POST /admin/conversations/{id}/messages"""
 
+    content = Content()
     message_type = fields.String(allow_none=True, validate=fields.one_of(*SENT_TYPES))
     is_private = fields.Boolean(
         load_default=False, allow_none=True, metadata={"description": "A note, as /notes makes."}

@@ -104,8 +104,13 @@ def take_over(session: Session, login: Login, conversation_id: str) -> Conversat
     )  # fmt: skip
 
 
-def assign(session: Session, login: Login, conversation_id: str, user_id: str) -> Conversation:
+def assign(
+    session: Session, login: Login, conversation_id: str, user_id: str | None
+) -> Conversation:
     """Give a conversation to a user; to another than oneself who may manage may.
+
+    Args:
+        user_id: None has a person's conversation wait for the next person.
 
     Raises:
         ConversationNotFound: see `get`.
@@ -114,7 +119,7 @@ def assign(session: Session, login: Login, conversation_id: str, user_id: str) -
         ConversationTaken: somebody else has it, and the user may not manage.
         TransitionForbidden: it is closed.
     """
-    if not login.may(MANAGE):
+    if user_id is not None and not login.may(MANAGE):
         if user_id != login.user_id:
             raise RoleForbidden(MANAGE)
         return take_over(session, login, conversation_id)

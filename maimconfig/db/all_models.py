@@ -14,6 +14,7 @@ _MODULES = (
     "maimconfig.templates.models",
     "maimconfig.agents.models",
     "maimconfig.api_keys.models",
+    "maimconfig.key_checks.models",
     "maimconfig.activity.models",
     "maimconfig.plugins.models",
     "maimconfig.usage.models",

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from maimconfig.db.session import Database
 from maimconfig.doctor.finding import Finding, error, ok, warning
 from maimconfig.rate_limits.models import RateWindow
+from maimconfig.realtime.bus import MISSED
 from maimconfig.settings import Settings
 from maimconfig.system.catalogue import CatalogueError, Provider, load_models
 
@@ -22,9 +23,11 @@ _CLAIMED = "203.0.113.77"  # of the documentation's addresses (RFC 5737): nobody
 
 
 def redis(settings: Settings) -> Iterator[Finding]:
-    """Whether the Redis of the settings answers; none where none is set."""
-    url: str | None = getattr(settings, "redis_url", None)
+    """Whether the Redis of the settings answers; where none is set, whether one is needed."""
+    url = settings.redis_url
     if url is None:
+        if settings.workers > 1 and settings.realtime_bind is not None:
+            yield warning("redis", f"without one {MISSED}", "Set MAIMCONFIG_REDIS_URL.")
         return
     try:
         from redis import Redis

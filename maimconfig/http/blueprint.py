@@ -187,6 +187,7 @@ def _in_unit(
                 return context.runtime().read(work)
             return context.runtime().write(work, context.actor())
         except NotModified:
+            context.current().varies.add("Accept-Language")  # as the answer that it stands for
             return Response(status=304)
 
     return run

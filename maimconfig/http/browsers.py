@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 
+from maimconfig.http.context import current
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -50,7 +52,7 @@ def init_browser_headers(app: Flask, origins: Collection[str]) -> None:
     if origins:
 
         def finish(response: Response) -> Response:
-            response.vary.add("Origin")
+            current().varies.add("Origin")
             _allow(response, origins)
             return response
 

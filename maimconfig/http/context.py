@@ -18,7 +18,7 @@ from werkzeug.http import parse_accept_header
 from maimconfig import tracing
 from maimconfig.db.session import Actor, Session
 from maimconfig.http.application import BodyRequest
-from maimconfig.http.errors import TokenInvalid
+from maimconfig.http.errors import RETRY_SECONDS, TokenInvalid
 from maimconfig.i18n import Locale
 from maimconfig.metrics import recording
 from maimconfig.runtime import Runtime
@@ -54,6 +54,7 @@ class Context:
             session, or `guest:` and an address.
         prepared: what was made before the unit of work began.
         session: of the unit of work that the view runs in.
+        varies: the headers that the answer depends on.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Context:
         "runtime",
         "session",
         "tenant_id",
+        "varies",
     )
 
     session: Session
@@ -88,6 +90,7 @@ class Context:
         self.login: Login | None = None
         self.caller: str | None = None
         self.headers = {"X-Request-ID": self.request_id}
+        self.varies: set[str] = set()
 
     @property
     def execution_time(self) -> float:
@@ -123,8 +126,10 @@ def session() -> Session:
 
 
 def locale() -> Locale:
-    """The caller's language; see `preferred_locale`."""
-    return preferred_locale(current().environ.get("HTTP_ACCEPT_LANGUAGE"))
+    """The caller's language, which the answer then depends on; see `preferred_locale`."""
+    context = current()
+    context.varies.add("Accept-Language")
+    return preferred_locale(context.environ.get("HTTP_ACCEPT_LANGUAGE"))
 
 
 def preferred_locale(accept_language: str | None) -> Locale:
@@ -202,10 +207,17 @@ def _finish(response: Response) -> Response:
     context = current()
     for name, value in context.headers.items():
         response.headers[name] = value
+    if context.varies:
+        response.headers["Vary"] = ", ".join(sorted(context.varies))
     asked = context.request
     seconds = context.execution_time
     route = asked.url_rule.rule if asked.url_rule else None
     status = response.status_code
+    if status in (204, 308):  # a redirect of werkzeug's is a page
+        response.set_data(b"")
+        del response.headers["Content-Type"]
+    if status == 503:
+        response.headers.setdefault("Retry-After", RETRY_SECONDS)
     recording.request(context.plane, route, asked.method, status, seconds)
     access_log.info(
         "request",

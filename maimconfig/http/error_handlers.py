@@ -48,8 +48,6 @@ def _known(error: AppError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if error.code is not None and 300 <= error.code < 400:
-        return error.get_response()  # type: ignore[return-value]
     known = _BY_STATUS.get(error.code or 500)
     if known is None:
         known = tree.BadRequest if (error.code or 500) < 500 else tree.InternalError

@@ -83,6 +83,8 @@ from maimconfig.i18n import Text
 
 Details = Mapping[str, Sequence[str]]
 
+RETRY_SECONDS = "2"  # after what passes by itself
+
 
 class AppError(Exception):
     """An answer that isn't a success.
@@ -170,6 +172,10 @@ class KeyForbidden(Forbidden):
 
 class RoleForbidden(Forbidden):
     code, text = "AUTH_008", Text("角色没有此权限", "Role lacks the permission")
+
+    def __init__(self, permission: str, **kwargs: Any) -> None:
+        needed = Text("需要权限 {}", "This takes the permission {}").format(permission)
+        super().__init__(needed, **kwargs)
 
 
 class AddressNotAllowed(Forbidden):
@@ -315,7 +321,7 @@ class StillAnswering(Conflict):
     code, text = "CHAT_005", Text("这条消息正在回复中", "This message is being answered")
 
     def __init__(self, reason: str | None = None, **kwargs: Any) -> None:
-        super().__init__(reason, headers={"Retry-After": "2"}, **kwargs)
+        super().__init__(reason, headers={"Retry-After": RETRY_SECONDS}, **kwargs)
 
 
 class TransitionForbidden(Conflict):
@@ -421,14 +427,14 @@ class DatabaseUnavailable(AppError):
     code, status, text = "SYS_002", 503, Text("数据库暂时不可用", "Database unreachable")
 
     def __init__(self, reason: str | None = None, *, internal: str | None = None) -> None:
-        super().__init__(reason, headers={"Retry-After": "2"}, internal=internal)
+        super().__init__(reason, headers={"Retry-After": RETRY_SECONDS}, internal=internal)
 
 
 class Busy(AppError):
     code, status, text = "SYS_005", 503, Text("服务繁忙，请稍后再试", "Too busy, try again later")
 
     def __init__(self, reason: str | None = None, *, internal: str | None = None) -> None:
-        super().__init__(reason, headers={"Retry-After": "2"}, internal=internal)
+        super().__init__(reason, headers={"Retry-After": RETRY_SECONDS}, internal=internal)
 
 
 class NoProviderAnswered(AppError):

@@ -39,7 +39,7 @@ fields.Nested.default_error_messages.update(type=NOT_OBJECT)
 fields.List.default_error_messages.update(invalid=NOT_LIST)
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,50}\Z")
-_DIGITS = re.compile(r"[0-9]{1,18}\Z")
+_DIGITS = re.compile(r"-?[0-9]{1,18}\Z")
 # In a query string the + of an offset arrives as a blank.
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?:(:\d\d)(?:[.,](\d{1,20}))?)?"
@@ -222,11 +222,12 @@ class _Counted:
     A body of 1 MiB holds half a million of them, and each that is wrong would be answered.
     """
 
+    least: int = 0
     most: int
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, (list, dict)) and len(value) > self.most:
-            raise ValidationError(LENGTH.format(min=0, max=self.most))
+            raise ValidationError(LENGTH.format(min=self.least, max=self.most))
         return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[misc]
 
 
@@ -241,8 +242,10 @@ class Texts(_Counted, fields.List[str]):
 class Objects(_Counted, fields.List[dict[str, Any]]):
     """A list of 1 to `items` free-form objects."""
 
+    least = 1
+
     def __init__(self, *, items: int, **kwargs: Any) -> None:
-        super().__init__(Object(), validate=length(1, items), **kwargs)
+        super().__init__(Object(), validate=length(self.least, items), **kwargs)
         self.most = items
 
 

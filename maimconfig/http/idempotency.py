@@ -104,6 +104,7 @@ def _replay(session: Session, stored: IdempotentAnswer, fingerprint: str) -> Res
     body = session.runtime.vault.decrypt(stored.body, stored.key_hash)
     response: Response = current_app.response_class(body, mimetype="application/json")
     response.headers["Idempotency-Replayed"] = "true"
+    response.headers["Cache-Control"] = "no-store"  # it may show a secret, as the first one did
     return response
 
 

@@ -7,17 +7,22 @@ from functools import wraps
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError
-from werkzeug.exceptions import UnsupportedMediaType
 
 from maimconfig.http import json
 from maimconfig.http.application import BodyRequest
 from maimconfig.http.context import current
-from maimconfig.http.errors import Invalid
+from maimconfig.http.errors import Invalid, UnsupportedMedia
 from maimconfig.http.schema import flat
+from maimconfig.i18n import Text
 
 JSON = "application/json"
 # A page's FormData goes out in parts; OAuth2 clients send the other.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+COMPRESSED = Text(
+    "不接受压缩的请求体，请勿使用Content-Encoding",
+    "A compressed body is not taken: send it without Content-Encoding",
+)
 
 View = Callable[..., Any]
 
@@ -26,15 +31,22 @@ def json_body(request: BodyRequest) -> Any:
     """The request's JSON; an empty body counts as an empty object.
 
     Raises:
-        UnsupportedMediaType: there is a body and it isn't declared as JSON.
+        UnsupportedMedia: there is a body, and it isn't declared as JSON or is compressed.
         BadRequest, Invalid: see `json.loads`.
     """
     body = request.body
     if not body or body.isspace():
         return {}
     if request.environ.get("CONTENT_TYPE") != JSON and not request.is_json:
-        raise UnsupportedMediaType
+        raise UnsupportedMedia
+    _refuse_compressed(request)
     return json.loads(body)
+
+
+def _refuse_compressed(request: BodyRequest) -> None:
+    # What to send instead is said in a header too (RFC 9110, section 15.5.16).
+    if request.environ.get("HTTP_CONTENT_ENCODING", "").lower() not in ("", "identity"):
+        raise UnsupportedMedia(COMPRESSED, headers={"Accept-Encoding": "identity"})
 
 
 class StrictParser:
@@ -89,6 +101,7 @@ def load_form_or_body(schema: Schema) -> Any:
     """
     asked = current().request
     if asked.mimetype in FORMS:
+        _refuse_compressed(asked)
         return loaded(schema, asked.form.to_dict())
     return load_body(schema)
 

@@ -4,28 +4,62 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import Update, case, update
+from sqlalchemy import Update, case, delete, insert, update
 
 from maimconfig import clock
 from maimconfig.api_keys.models import ApiKey
+from maimconfig.db.ids import first_id_of, new_id
 from maimconfig.db.session import Session
+from maimconfig.key_checks.models import KeyUsageFlush
 
 # Twice a second, so that a count is never older than the one second of the contract.
 FLUSH_SECONDS = 0.5
 KEYS_A_STATEMENT = 500
+KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Flush:
+    """Counts that are written together, and once.
+
+    Attributes:
+        after: the flush that was written before this one.
+    """
+
+    id: str
+    after: str | None
+    counts: Mapping[str, int]
+    last_used: Mapping[str, datetime]
+
+    def write(self, session: Session) -> None:
+        """Write the counts.
+
+        Raises:
+            IntegrityError: they are written already, and only the answer to the commit was lost.
+        """
+        session.execute(insert(KeyUsageFlush).values(id=self.id))
+        session.execute(delete(KeyUsageFlush).where(KeyUsageFlush.id == self.after))
+        for statement in _statements(self.counts, self.last_used):
+            session.execute(statement, execution_options={"synchronize_session": False})
 
 
 class KeyUsage:
-    """Checks that were counted and not yet written."""
+    """Checks that were counted and not yet written.
+
+    Attributes:
+        late: the flush that was taken and of which it isn't known that it was written.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._last_used: dict[str, datetime] = {}
-        self._taken: tuple[dict[str, int], dict[str, datetime]] = ({}, {})
+        self._last_flush: str | None = None
+        self.late: Flush | None = None
 
     def add(self, key_id: str, times: int = 1, last_used: datetime | None = None) -> None:
         """Count checks of a key."""
@@ -34,23 +68,25 @@ class KeyUsage:
             self._counts[key_id] = self._counts.get(key_id, 0) + times
             self._last_used[key_id] = max(moment, self._last_used.get(key_id, moment))
 
-    def write(self, session: Session) -> None:
-        """Write what was counted; a unit of work that fails must give it back with `restore`."""
-        for statement in _statements(*self._taken):
-            session.execute(statement, execution_options={"synchronize_session": False})
+    def take(self) -> Flush | None:
+        """Set what was counted aside for writing; None when there is nothing.
 
-    def take(self) -> bool:
-        """Set what was counted aside for writing; False when there is nothing."""
+        Only when nothing is late.
+        """
         with self._lock:
-            self._taken = self._counts, self._last_used
-            self._counts, self._last_used = {}, {}
-        return bool(self._taken[0])
+            if self._counts:
+                self.late = Flush(new_id("flush"), self._last_flush, self._counts, self._last_used)
+                self._last_flush = self.late.id
+                self._counts, self._last_used = {}, {}
+        return self.late
 
-    def restore(self) -> None:
-        """Count again what could not be written."""
-        counts, last_used = self._taken
-        for key_id, times in counts.items():
-            self.add(key_id, times, last_used[key_id])
+
+def forget_flushes(session: Session) -> None:
+    """Delete the last flushes of processes that ended; no flush is late for so long."""
+    ended = KeyUsageFlush.id < first_id_of("flush", clock.now() - KEPT)
+    session.execute(
+        delete(KeyUsageFlush).where(ended), execution_options={"synchronize_session": False}
+    )
 
 
 def _statements(counts: Mapping[str, int], last_used: Mapping[str, datetime]) -> Iterable[Update]:

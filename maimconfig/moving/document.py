@@ -31,7 +31,12 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8")
         body = text if _is_json(path) else json.dumps(_from_yaml(text))
-        document: dict[str, Any] = Document().load(loads(body.encode(), depth=_DEPTH))
+        found = loads(body.encode(), depth=_DEPTH)
+        if not isinstance(found, dict):
+            raise MovingError(
+                f"{path} isn't right: it must be an object with maimconfig, templates and tenants."
+            )
+        document: dict[str, Any] = Document().load(found)
     except OSError as error:
         raise MovingError(f"{path} can't be read: {error.strerror or error}.") from error
     except ValidationError as error:

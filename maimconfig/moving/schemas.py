@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from marshmallow import fields as plain
+from marshmallow import validate
 
 from maimconfig.agents.models import AGENT_STATUSES
 from maimconfig.agents.schemas import AgentCreate
 from maimconfig.api_keys.schemas import KeyCreate
 from maimconfig.http import fields
 from maimconfig.http.schema import InputSchema
+from maimconfig.i18n import Text
 from maimconfig.permissions import MAX_NAMED
 from maimconfig.plugins.schemas import PluginStore
 from maimconfig.templates.schemas import TemplateCreate
@@ -16,6 +18,10 @@ from maimconfig.tenants.models import TENANT_STATUSES, TENANT_TYPES
 from maimconfig.tenants.schemas import TenantCreate
 
 VERSION = 1
+OTHER_VERSION = Text(
+    f"必须是{VERSION}；其他版本的文件需要更新的MaimConfig",
+    f"Must be {VERSION}; a newer version of MaimConfig reads others",
+)
 
 
 class KeyEntry(KeyCreate):
@@ -67,6 +73,8 @@ class TenantEntry(TenantCreate):
 class Document(InputSchema):
     """The whole file."""
 
-    maimconfig = fields.Integer(required=True, validate=fields.between(1, VERSION))
+    maimconfig = fields.Integer(
+        required=True, validate=validate.Equal(VERSION, error=OTHER_VERSION)
+    )
     templates = plain.List(plain.Nested(TemplateEntry), load_default=list)
     tenants = plain.List(plain.Nested(TenantEntry), load_default=list)

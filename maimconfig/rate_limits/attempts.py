@@ -8,7 +8,7 @@ up by others under way isn't refused for that: they may succeed, so it waits for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -19,6 +19,7 @@ from maimconfig.db.session import Session
 from maimconfig.http.errors import RateLimited
 from maimconfig.rate_limits import service
 from maimconfig.rate_limits.models import RateWindow
+from maimconfig.rate_limits.service import RateVerdict
 
 # Whatever is under way longer died with its process, and isn't waited for.
 FORGOTTEN_AFTER = timedelta(seconds=30)
@@ -34,9 +35,15 @@ class Attempt:
 
     Attributes:
         windows: when the window that it was counted in began, by subject.
+        rate: what is left of the limit that is used up first, with this one counted.
     """
 
     windows: Mapping[str, datetime]
+    rate: RateVerdict
+
+    def rate_after(self, *, failed: bool) -> RateVerdict:
+        """What is left once it has ended."""
+        return self.rate if failed else replace(self.rate, remaining=self.rate.remaining + 1)
 
 
 def look(session: Session, subjects: Sequence[str], *, limit: int, window: timedelta) -> list[str]:
@@ -95,7 +102,8 @@ def begin(session: Session, subjects: Sequence[str], *, limit: int, window: time
     rows = select(RateWindow.subject, RateWindow.started_at).where(RateWindow.subject.in_(subjects))
     began = dict(session.execute(rows).all())
     # In the order that they were locked in, for `end` locks them again.
-    return Attempt({subject: began[subject] for subject in subjects})
+    windows = {subject: began[subject] for subject in subjects}
+    return Attempt(windows, min(verdicts.values(), key=lambda verdict: verdict.remaining))
 
 
 def end(session: Session, attempt: Attempt, *, failed: bool) -> None:
@@ -112,7 +120,7 @@ def end(session: Session, attempt: Attempt, *, failed: bool) -> None:
 
 
 def _refusal(limit: int, reset: int) -> RateLimited:
-    verdict = service.RateVerdict(False, limit, 0, reset)
+    verdict = RateVerdict(False, limit, 0, reset)
     return RateLimited(retry_after=reset, headers=verdict.headers)
 
 

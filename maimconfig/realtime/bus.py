@@ -14,6 +14,12 @@ log = structlog.get_logger(__name__)
 
 Listener = Callable[[Event], None]
 
+# What several processes of a service with a gateway lack where they name no Redis.
+MISSED = (
+    "typing, read receipts and the pieces of answers reach only clients of the same process, and "
+    "messages of another one come up to 2 s late"
+)
+
 
 class MemoryBus:
     """Tells the listeners of this process; safe for threads."""

@@ -7,7 +7,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, validates_schema
 from marshmallow import fields as plain
 
-from maimconfig.chat.schemas import MAX_MESSAGE, MESSAGE
+from maimconfig.chat.schemas import MESSAGE
+from maimconfig.conversations.content import Content
 from maimconfig.conversations.metadata import Metadata
 from maimconfig.conversations.models import (
     AGENT_TYPES,
@@ -86,9 +87,7 @@ class ChatMessageCreate(InputSchema):
 
     session_id = fields.Id(allow_none=True)
     conversation_id = fields.Id(allow_none=True)
-    content = fields.String(
-        required=True, validate=fields.length(1, MAX_MESSAGE), metadata={"example": "你好"}
-    )
+    content = Content()
     message_type = fields.String(
         load_default="text", allow_none=True, validate=fields.one_of(*SENT_TYPES)
     )
@@ -108,9 +107,7 @@ class Send(InputSchema):
     """POST /chat/send"""
 
     session_id = fields.Id(required=True)
-    message = fields.String(
-        required=True, validate=fields.length(1, MAX_MESSAGE), metadata={"example": "你好"}
-    )
+    message = Content()
     metadata = Metadata(allow_none=True)
     client_id = fields.Trimmed(low=1, high=CLIENT_ID_LENGTH, allow_none=True)
 

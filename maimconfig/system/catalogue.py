@@ -84,11 +84,15 @@ class Provider:
         """Whether it can be asked."""
         return bool(self.api_key) or not self.needs_key
 
-    def public(self) -> dict[str, Any]:
-        """What callers may know: neither the key nor what else the address may hold."""
+    def public(self, *, address: bool = True) -> dict[str, Any]:
+        """What callers may know: neither the key nor what else the address may hold.
+
+        Args:
+            address: whether they may know where it is.
+        """
         return {
             "name": self.name,
-            "base_url": _without_secrets(self.base_url),
+            "base_url": _without_secrets(self.base_url) if address else config_fields.MASK,
             "client_type": self.client_type,
             "max_retry": self.max_retry,
             "timeout": self.timeout,
@@ -136,10 +140,14 @@ class Catalogue:
         """Names that an agent's own provider can't have."""
         return frozenset(provider.name for provider in self.providers)
 
-    def public(self) -> dict[str, Any]:
-        """What GET /system/models shows; no secret is in it."""
+    def public(self, *, addresses: bool = True) -> dict[str, Any]:
+        """What GET /system/models shows; no secret is in it.
+
+        Args:
+            addresses: whether the caller may know where the providers are.
+        """
         return {
-            "providers": [provider.public() for provider in self.providers],
+            "providers": [provider.public(address=addresses) for provider in self.providers],
             "models": [model.public() for model in self.models],
             "defaults": {task: fresh(dict(settings)) for task, settings in self.tasks.items()},
         }

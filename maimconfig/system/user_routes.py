@@ -6,7 +6,7 @@ from typing import Any
 
 from maimconfig.http import errors
 from maimconfig.http.blueprint import Blueprint
-from maimconfig.http.context import runtime
+from maimconfig.http.context import login, runtime
 from maimconfig.system import schemas
 
 blp = Blueprint(
@@ -25,8 +25,11 @@ LOGIN = (errors.DatabaseUnavailable,)
 @blp.get("/models", unit="none", errors=LOGIN)
 @blp.response(200, schemas.SystemModels)
 def list_system_models() -> dict[str, Any]:
-    """List the system's AI providers and models"""
-    return runtime().catalogue.public()
+    """List the system's AI providers and models
+
+    `base_url` is shown to administrators, and else masked: it may tell of the operator's network.
+    """
+    return runtime().catalogue.public(addresses=login().may("system.admin"))
 
 
 @blp.get("/bot-defaults", unit="none", errors=LOGIN)

@@ -31,8 +31,11 @@ ASK_AGAIN_SECONDS = 0.1
 
 def log_in(
     runtime: Runtime, actor: Actor, *, name: str, password: str, user_agent: str | None
-) -> Granted:
+) -> tuple[Granted, RateVerdict]:
     """Begin a session for a username or an email and its password.
+
+    Returns:
+        the session, and how many attempts may fail before they are refused.
 
     Raises:
         LoginFailed: wrong, whether or not there is such a user.
@@ -57,12 +60,15 @@ def log_in(
 
 def change_password(
     runtime: Runtime, actor: Actor, *, user: User, session_id: str, old: str, new: str
-) -> None:
+) -> RateVerdict:
     """Give a user that proves its old password another one, and end its other sessions.
 
     Args:
         user: who asks for it.
         session_id: in which.
+
+    Returns:
+        how many attempts may fail before they are refused.
 
     Raises:
         LoginFailed: the old password is wrong, or was changed meanwhile.
@@ -83,7 +89,7 @@ def change_password(
         _require_same(present, user)
         service.set_password(session, user.id, password_hash, keep_session=session_id)
 
-    _attempt(runtime, actor, [f"login:password:{user.id}"], prove, change)
+    return _attempt(runtime, actor, [f"login:password:{user.id}"], prove, change)[1]
 
 
 def throttle_registration(runtime: Runtime, actor: Actor) -> RateVerdict:
@@ -110,7 +116,7 @@ def _attempt(
     subjects: Sequence[str],
     prove: Callable[[], T],
     then: Callable[[Session, T], R],
-) -> R:
+) -> tuple[R, RateVerdict]:
     """Prove a password under the limits of its subjects, then do what it was proven for.
 
     An attempt is counted before it is made, so that of many at once no more than allowed reach
@@ -131,8 +137,10 @@ def _attempt(
             attempts.end(session, attempt, failed=False)
             return done
 
-        return runtime.write(finish, actor)
-    except BaseException:
+        return runtime.write(finish, actor), attempt.rate_after(failed=False)
+    except BaseException as error:
+        if isinstance(error, LoginFailed):
+            error.headers.update(attempt.rate_after(failed=True).headers)
         runtime.write(lambda session: attempts.end(session, attempt, failed=failed), actor)
         raise
 

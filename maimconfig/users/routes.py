@@ -54,13 +54,14 @@ def register(payload: dict[str, Any]) -> User:
 @blp.response(200, schemas.TokensOut)
 def log_in(payload: dict[str, Any]) -> dict[str, Any]:
     """Log in, by a form or JSON"""
-    granted = authentication.log_in(
+    granted, rate = authentication.log_in(
         runtime(),
         actor(),
         name=payload.get("username") or payload["email"],
         password=payload["password"],
         user_agent=request.headers.get("User-Agent"),
     )
+    current().headers.update(rate.headers)
     return _shown(granted)
 
 
@@ -125,7 +126,7 @@ def list_sessions() -> list[dict[str, Any]]:
 @blp.response(204)
 def change_password(payload: dict[str, Any]) -> Response:
     """Change the password; the user's other sessions end"""
-    authentication.change_password(
+    rate = authentication.change_password(
         runtime(),
         actor(),
         user=runtime().read(_myself),
@@ -133,6 +134,7 @@ def change_password(payload: dict[str, Any]) -> Response:
         old=payload["old_password"],
         new=payload["new_password"],
     )
+    current().headers.update(rate.headers)
     return Response(status=204)
 
 

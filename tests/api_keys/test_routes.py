@@ -237,12 +237,21 @@ class TestReveal:
         assert shown == {f"{made['api_key'][:8]}…{made['api_key'][-4:]}"}
 
     def test_nobody_stores(self, api: Api) -> None:
-        """An answer that makes a secret is stored by no cache on its way."""
+        """An answer that shows a key is stored by no cache on its way, a repeated one neither."""
         agent = factories.agent(api)
         body = {"tenant_id": agent["tenant_id"], "agent_id": agent["id"], "name": "k"}
-        made = api.post(URL, body)
-        rotated = api.post(f"{URL}/{api.data(made)['id']}/rotate", {})
-        assert {answer.headers["Cache-Control"] for answer in (made, rotated)} == {"no-store"}
+        once = {"Idempotency-Key": "make-k"}
+        made = api.post(URL, body, headers=once)
+        path = f"{URL}/{api.data(made)['id']}"
+        answers = [
+            made,
+            api.post(URL, body, headers=once),
+            api.get(path),
+            api.get(URL, query_string={"tenant_id": agent["tenant_id"]}),
+            api.put(path, {"description": "x"}),
+            api.post(f"{path}/rotate", {}),
+        ]
+        assert [answer.headers.get("Cache-Control") for answer in answers] == ["no-store"] * 6
 
     def test_rotated(self, hidden: Api) -> None:
         """A rotation shows the new key in full, once."""

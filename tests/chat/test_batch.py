@@ -40,6 +40,14 @@ def test_order(bare: bool, public: Api, key: dict[str, Any]) -> None:
     assert found["summary"] == {"total": 50, "success": 50, "failed": 0}
 
 
+@pytest.mark.parametrize("number", [0, 51])
+def test_how_many(number: int, api: Api) -> None:
+    """Too few and too many requests are told how many there may be."""
+    refused = api.post(URL, [{"message": "x"}] * number, headers={"Accept-Language": "en"})
+    details = api.error(refused, 422, "VALIDATION_ERROR")["details"]
+    assert details == {"requests": ["Length must be between 1 and 50"]}
+
+
 @pytest.mark.parametrize("requests", [[], [{"message": "x"}] * 51, [1], None, "x", [[]]])
 def test_refused(requests: Any, public: Api) -> None:
     """None, more than 50, and what are no objects, is 422 as a whole."""

@@ -234,6 +234,24 @@ def test_exposed_internal_plane(live_service: Start) -> None:
     assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("arguments", "planes"),
+    [(("--workers", "2"), ("public", "realtime")), (("--plane", "public"), ("public",))],
+)
+def test_processes_without_redis(
+    live_service: Start, arguments: tuple[str, ...], planes: tuple[str, ...]
+) -> None:
+    """Several processes without a Redis are told what doesn't pass between them, and what to do;
+    without a gateway there is nothing to pass."""
+    env = {"MAIMCONFIG_REALTIME_BIND": "127.0.0.1:0"}
+    service = live_service(None, *arguments, planes=planes, env=env)
+    (warning,) = (json.loads(line) for line in service.log.splitlines() if '"warning"' in line)
+    assert warning["event"] == "realtime.without_redis"
+    assert "typing" in warning["meaning"]
+    assert "MAIMCONFIG_REDIS_URL" in warning["advice"]
+    assert live_service(None, *arguments, planes=("public",)).log == ""
+
+
 def test_no_warning(live_service: Start) -> None:
     """A start on loopback has nothing to warn of."""
     service = live_service()

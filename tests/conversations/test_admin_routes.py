@@ -138,7 +138,8 @@ def test_assign(public: Api, runtime: Runtime) -> None:
     user = users.person(public)
     talk = made.talk(runtime)
     path = f"{URL}/{talk.id}/assign"
-    public.error(agent.post(path, {"assignee_id": other.id}), 403, "AUTH_008")
+    refused = public.error(agent.post(path, {"assignee_id": other.id}), 403, "AUTH_008")
+    assert refused["error"] == "需要权限 conversation.manage"
     assert agent.made(path, {"assignee_id": agent.id})["assignee_id"] == agent.id
     public.error(other.post(path, {"assignee_id": other.id}), 409, "CHAT_005")
     assert boss.made(path, {"assignee_id": other.id})["assignee_id"] == other.id
@@ -147,6 +148,27 @@ def test_assign(public: Api, runtime: Runtime) -> None:
     assert boss.made(f"{URL}/{talk.id}/release")["assignee_id"] is None
     switched = {"agent_type": "human", "reason": "vip"}
     assert boss.made(f"{URL}/{talk.id}/switch-agent", switched)["handoff_reason"] == "vip"
+
+
+def test_assigned_to_nobody(public: Api, runtime: Runtime) -> None:
+    """Without an assignee a conversation waits for the next person, and not for the AI; others
+    than its own take who may manage, and what the AI has stays the AI's."""
+    boss, agent, other = (users.person(public, role) for role in ("supervisor", "agent", "agent"))
+    talk = made.talk(runtime)
+    path = f"{URL}/{talk.id}/assign"
+    public.error(agent.post(path, {}), 422, "VALIDATION_ERROR")
+
+    def nobody(who: Person) -> tuple[str, str, str | None]:
+        found = who.made(path, {"assignee_id": None})
+        return found["status"], found["current_agent_type"], found["assignee_id"]
+
+    assert nobody(agent) == ("open", "ai", None)
+    for who, may in ((agent, agent), (agent, boss)):
+        who.made(f"{URL}/{talk.id}/takeover")
+        public.error(other.post(path, {"assignee_id": None}), 403, "AUTH_008")
+        assert nobody(may) == ("pending", "human", None)
+    assert ids(other, status="pending", assignee_id="none") == [talk.id]
+    assert other.made(f"{URL}/{talk.id}/takeover")["assignee_id"] == other.id
 
 
 def test_status(public: Api, runtime: Runtime) -> None:

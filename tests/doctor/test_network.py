@@ -69,12 +69,13 @@ def test_no_provider(tmp_path: Any) -> None:
 
 def test_redis(redis_url: str) -> None:
     """A Redis that answers is well; one that doesn't costs speed, and so is a warning; where none
-    is set there is nothing to say."""
+    is set one process and its gateway lack nothing, and several miss what passes between them."""
 
-    def levels(url: str | None) -> list[str]:
-        settings: Any = SimpleNamespace(redis_url=url)
+    def levels(url: str | None, workers: int = 1, gateway: Any = "127.0.0.1:8001") -> list[str]:
+        settings: Any = SimpleNamespace(redis_url=url, workers=workers, realtime_bind=gateway)
         return [finding.level for finding in network.redis(settings)]
 
     assert levels(redis_url) == ["ok"]
     assert levels("redis://127.0.0.1:1/0") == ["warning"]
-    assert levels(None) == []
+    assert levels(None) == levels(None, workers=2, gateway=None) == []
+    assert levels(None, workers=2) == ["warning"]

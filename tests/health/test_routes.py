@@ -55,8 +55,9 @@ def test_healthy(api: Api) -> None:
 
 
 def test_unhealthy(lost: Api) -> None:
-    """Without its database it is 503 and unhealthy, and says which part."""
+    """Without its database it is 503 and unhealthy, and says which part and when to ask again."""
     answer = lost.get("/health")
+    assert int(answer.headers["Retry-After"]) > 0
     found = answer.get_json()
     assert (answer.status_code, found["status"]) == (503, "unhealthy")
     assert found["services"] == {"database": "unhealthy", "api": "healthy"}
@@ -75,9 +76,10 @@ def test_ready(api: Api) -> None:
 
 
 def test_not_ready_without_database(lost: Api) -> None:
-    """Without its database it isn't ready, and says why."""
+    """Without its database it isn't ready, and says why and when to ask again."""
     answer = lost.get("/health/ready")
     assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
     assert answer.get_json() == {
         "status": "not ready",
         "reason": "the database does not answer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from maimconfig import clock
 from tests import factories
 from tests.api import Api
+from tests.factories import users
+from tests.factories.users import AUTH
 
 TENANTS = "/api/v2/tenants"
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -194,3 +197,42 @@ def test_details_in_english(api: Api) -> None:
         answer = api.post(path, body, headers={"Accept-Language": "en"})
         assert answer.status_code >= 400
         assert not re.search("[\u3000-\u9fff\uff00-\uffef]", answer.get_data(as_text=True))
+
+
+# --- headers -------------------------------------------------------------------------------------
+
+
+def test_no_body_no_type(public: Api, api: Api) -> None:
+    """A 204 has no Content-Type, for it has no content."""
+    agent = factories.agent(api)
+    settings = f"/api/v1/plugins/settings?tenant_id={agent['tenant_id']}"
+    api.post(settings, {"plugin_name": "p", "enabled": True})
+    answers = [
+        users.person(public).post(f"{AUTH}/logout"),
+        api.delete(f"{settings}&plugin_name=p"),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.data) == (204, b"")
+        assert "Content-Type" not in answer.headers
+
+
+def test_vary(public: Api, api: Api) -> None:
+    """Whatever depends on the language says so, an error and a 304 too; what doesn't is silent."""
+    path = f"{TENANTS}/{factories.tenant(api)['id']}"
+    shown = api.get(path)
+    answers = [
+        shown,
+        api.get(path, headers={"If-None-Match": shown.headers["ETag"]}),
+        api.get(f"{TENANTS}/nope"),
+        public.get("/nowhere"),
+        public.get("/v1/models"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 304, 404, 404, 401]
+    assert {answer.headers["Vary"] for answer in answers} == {"Accept-Language"}
+    assert "Vary" not in users.person(public).get(f"{AUTH}/me").headers
+
+
+def test_vary_beside_origin(public_with: Callable[..., Api]) -> None:
+    """Where origins are listed an answer depends on both, and one header names them."""
+    listed = public_with(cors_origins=("https://chat.example.com",))
+    assert listed.get("/nowhere").headers.getlist("Vary") == ["Accept-Language, Origin"]

@@ -19,6 +19,7 @@ from tests.api import Api
 from tests.db.opening import opened
 from tests.servers.mariadb import MariaDB, connect
 from tests.servers.service import LiveService
+from tests.serving.harness import eventually
 
 TENANTS = "/api/v2/tenants"
 
@@ -70,6 +71,16 @@ def test_doubled_slashes(api: Api) -> None:
         answer = api.client.open({**create_environ("/"), "PATH_INFO": path})
         assert answer.status_code in (200, 308, 404)
         assert answer.headers.get("Location", "http://localhost/").startswith("http://localhost/")
+
+
+def test_redirect_is_no_page(api: Api, public: Api) -> None:
+    """Whoever doubles a slash is sent to the path without, by a header alone."""
+    for plane in (api, public):
+        answer = plane.client.get("/health//live?x=1")
+        assert answer.status_code == 308
+        assert answer.headers["Location"] == "http://localhost/health/live?x=1"
+        assert answer.data == b""
+        assert "Content-Type" not in answer.headers
 
 
 def test_detail_for_older_front_ends(api: Api) -> None:
@@ -169,6 +180,8 @@ def test_database_stops_while_serving(
         assert_health(api, 503, "unhealthy")
         assert api.get("/health/live").status_code == 200
         private_mariadb.start()
+        # The look that found it away is the last word until the next one, a second later.
+        eventually(lambda: api.get("/health").status_code == 200)
         assert_health(api, 200, "healthy")
         assert api.data(api.get(f"{TENANTS}/{tenant}"))["id"] == tenant
         assert [answer.status_code for answer in calls(api, tenant, secret)] == [

@@ -126,11 +126,19 @@ def test_query_integer(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " 1", "1 ", "+1", "-1", "1.0", "1e3", "0x1", "1_000", "٣", "９", "1" * 19, "1\n"]
+    "text", ["", " 1", "1 ", "+1", "--1", "1.0", "1e3", "0x1", "1_000", "٣", "９", "1" * 19, "1\n"]
 )
 def test_no_query_integer(text: str) -> None:
-    """Signs, blanks, fractions, digits of other scripts and endless numbers are refused."""
+    """Blanks, fractions, digits of other scripts and endless numbers are refused."""
     assert refuse(fields.QueryInteger(), text) == [fields.NOT_INTEGER]
+
+
+def test_negative_query_integer() -> None:
+    """A negative one is an integer: what is wrong with it is the range."""
+    assert load(fields.QueryInteger(), "-1") == -1
+    assert refuse(fields.QueryInteger(validate=fields.between(1, 9)), "-1") == [
+        fields.RANGE.format(min=1, max=9)
+    ]
 
 
 # --- times -------------------------------------------------------------------------------------

@@ -45,6 +45,14 @@ def test_bad_numbers(api: Api, name: str) -> None:
         assert list(details) == ["page" if name == "page" else "page_size"]
 
 
+@pytest.mark.parametrize("number", ["0", "-1", str(10**9 + 1)])
+def test_numbers_out_of_range(api: Api, number: str) -> None:
+    """An integer that is no page is told the range, and not that it is none."""
+    refused = api.get(TENANTS, query_string={"page": number}, headers={"Accept-Language": "en"})
+    details = api.error(refused, 422, "VALIDATION_ERROR")["details"]
+    assert details == {"page": ["Must be between 1 and 1000000000"]}
+
+
 def test_the_first_page(api: Api, five: list[str]) -> None:
     """Without a query the first 20 are shown, newest first."""
     first = page_of(api)

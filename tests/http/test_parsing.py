@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 from collections.abc import Callable, Iterator
@@ -12,9 +13,11 @@ import pytest
 
 from tests import factories
 from tests.api import Api
+from tests.factories.users import AUTH
 from tests.servers.service import LiveService
 
 TENANTS = "/api/v2/tenants"
+FORM = "application/x-www-form-urlencoded"
 MIB = 1024 * 1024
 BODY = json.dumps({"tenant_name": "麦麦", "tenant_type": "personal"}).encode()
 
@@ -45,6 +48,27 @@ def test_not_declared_as_json_with_an_idempotency_key(api: Api) -> None:
     for body in (BODY, b"tenant_name=t"):
         answer = api.post(TENANTS, data=body, headers=headers)
         api.error(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP", "br"])
+def test_compressed(api: Api, public: Api, coding: str) -> None:
+    """A compressed body is 415, of JSON and of a form, and the answer says what is taken."""
+    headers = {"Content-Encoding": coding, "Accept-Language": "en"}
+    packed = gzip.compress(BODY)
+    answers = [
+        api.post(TENANTS, data=packed, content_type="application/json", headers=headers),
+        public.post(f"{AUTH}/login", data=packed, content_type=FORM, headers=headers),
+    ]
+    for answer in answers:
+        found = public.error(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+        assert "Content-Encoding" in found["error"]
+        assert answer.headers["Accept-Encoding"] == "identity"
+
+
+def test_not_compressed(api: Api) -> None:
+    """`identity` says that a body isn't compressed."""
+    headers = {"Content-Encoding": "identity"}
+    api.data(api.post(TENANTS, data=BODY, content_type="application/json", headers=headers))
 
 
 def test_not_declared_at_all(api: Api) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from maimconfig.key_checks.counting import KeyUsage
 from maimconfig.runtime import Runtime
 from tests import factories
 from tests.api import Api
@@ -47,28 +46,6 @@ def test_deleted_meanwhile(api: Api) -> None:
     answers = at_once(api, calls, threads=8)
     assert set(statuses(answers)) == {200, 401}
     assert codes(answers) == {"AUTH_005"}
-
-
-def test_failed_write_is_counted_again(runtime: Runtime) -> None:
-    """Counts that could not be written are there for the next time, with what came since."""
-    usage = KeyUsage()
-    usage.add("key_a")
-    usage.add("key_a")
-    assert usage.take()
-    usage.add("key_a")
-    usage.add("key_b")
-    usage.restore()
-    assert usage.take()
-    written: list[Any] = []
-
-    class Writer:
-        """Takes statements as a session does."""
-
-        def execute(self, statement: Any, **_: Any) -> None:
-            written.append(statement.compile().params)
-
-    usage.write(Writer())  # type: ignore[arg-type]
-    assert sorted(value for value in written[0].values() if isinstance(value, int)) == [1, 3]
 
 
 @pytest.mark.parametrize("number", [1, 1200])

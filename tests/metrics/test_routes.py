@@ -120,8 +120,9 @@ def test_providers(api: Api) -> None:
                                     "application/openmetrics-text")],
 )  # fmt: skip
 def test_formats(api: Api, accept: str, content_type: str) -> None:
-    """Prometheus gets text or OpenMetrics, whichever it asks for."""
+    """Prometheus gets text or OpenMetrics, whichever it asks for, and caches are told so."""
     answer = api.client.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["Vary"] == "Accept"
     assert answer.headers["Content-Type"].startswith(content_type)
     assert ("# EOF" in answer.get_data(as_text=True)) is ("openmetrics" in content_type)
 
@@ -138,7 +139,9 @@ def test_folder_is_gone(api_with: Callable[..., Api], tmp_path: Path) -> None:
     """Where the numbers of others can't be had, the page says so instead of telling a part."""
     (tmp_path / "file").touch()
     api = api_with(metrics_folder=tmp_path / "file" / "numbers")
-    assert api.client.get("/metrics").status_code == 503
+    answer = api.client.get("/metrics")
+    assert (answer.status_code, answer.mimetype) == (503, "text/plain")
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_names() -> None:

@@ -208,7 +208,9 @@ def test_commands(instance_folder: Path, tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("maimconfig: 1\ntenant: []\n", "tenant: Unknown field, did you mean tenants?"),
-        ("maimconfig: 2\n", "between 1 and 1"),
+        ("maimconfig: 2\n", "maimconfig: Must be 1; a newer version of MaimConfig reads others"),
+        ("- maimconfig: 1\n", "it must be an object with maimconfig, templates and tenants"),
+        ("", "it must be an object with maimconfig, templates and tenants"),
         ("maimconfig: 1\nmaimconfig: 1\n", "stands twice"),
         ("- [", "can't be read"),
         ("x: &a [*a]\n", "can't be read"),

@@ -257,7 +257,7 @@ def test_failed_logins() -> None:
     ("error", "expected"),
     [
         (ChatSessionNotFound(), "SESSION_NOT_FOUND"),
-        (RoleForbidden(), "FORBIDDEN"),
+        (RoleForbidden("message.send"), "FORBIDDEN"),
         (TokenInvalid(), "NOT_AUTHENTICATED"),
         (SessionClosed(), "CHAT_005"),
     ],

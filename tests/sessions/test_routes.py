@@ -561,6 +561,26 @@ def test_messages_are_limited(
     assert [message["seq"] for message in found["messages"]] == [1, 2, 3]
 
 
+def test_what_may_be_said(
+    public_with: Callable[..., Api], holder: Caller, nobody_answers: None
+) -> None:
+    """Blank messages, and longer ones than the setting allows, are refused as the gateway does;
+    of a contact by either call, and of staff."""
+    short = public_with(realtime_message_length=5)
+    begun = holder.begin()
+    visitor = Caller(short, begun["token"])
+    answering = f"/api/v1/admin/conversations/{begun['conversation_id']}/messages"
+    colleague = users.person(short, "agent")
+    for content in ("", " ", "\n\t\u3000", "六个字的话呀"):
+        for path, field in (("/messages", "content"), ("/send", "message")):
+            body = {"session_id": begun["session_id"], field: content}
+            answer = visitor.call("POST", path, body)
+            assert set(short.error(answer, 422, "VALIDATION_ERROR")["details"]) == {field}
+        short.error(colleague.post(answering, {"content": content}), 422, "VALIDATION_ERROR")
+    visitor.say(begun["session_id"], "五个字的话")
+    assert users.plain(colleague.post(answering, {"content": " 好 "}))["content"] == " 好 "
+
+
 def test_behind_the_internal_token(api_with: Callable[..., Api], holder: Caller) -> None:
     """A session's token opens it on an internal plane that is locked, where the lock's own token
     opens no session."""

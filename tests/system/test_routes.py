@@ -12,6 +12,7 @@ from maimconfig.agents import config_fields
 from maimconfig.setting_types import OperatorProvider, database_url
 from tests import factories
 from tests.api import Api
+from tests.factories import users
 from tests.servers import faulty_provider as faulty
 from tests.servers.faulty_provider import FaultyProvider
 
@@ -57,6 +58,23 @@ def test_models_file(api_with: Callable[..., Api], tmp_path: Path) -> None:
     assert [(row["name"], row["price_in"]) for row in found["models"]] == [("deepseek-v3", 2.0)]
     assert found["defaults"]["replyer"]["max_tokens"] == 800
     assert "s3cret" not in answer.get_data(as_text=True)
+
+
+def test_who_sees_addresses(public: Api, public_with: Callable[..., Api], tmp_path: Path) -> None:
+    """Where the operator's providers are is shown to administrators alone of all who log in."""
+    file = tmp_path / "model_config.toml"
+    file.write_text(TOML, "utf-8")
+    plane = public_with(system_models_path=file)
+    shown = {}
+    for role in ("admin", "supervisor", "user"):
+        headers = users.person(public, role).headers
+        found = plane.get("/api/v1/system/models", headers=headers).get_json()
+        assert [row["name"] for row in found["providers"]] == ["DeepSeek"]
+        shown[role] = found["providers"][0]["base_url"]
+    hidden = "********"
+    assert shown == {
+        "admin": "https://api.deepseek.com/v1", "supervisor": hidden, "user": hidden,
+    }  # fmt: skip
 
 
 def test_operators_account(api_with: Callable[..., Api]) -> None:

@@ -88,6 +88,27 @@ def test_an_address(strict: Api, clock: Any, verified: list[str]) -> None:
     assert len(verified) == LIMIT + 1
 
 
+def test_what_is_left(strict: Api, public: Api, clock: Any) -> None:
+    """Each login says how many may still fail, for the account or the address, whichever is less;
+    right ones take nothing from it, and so do changes of a password."""
+    alice = users.person(public, username="alice")
+    tries = [
+        (PASSWORD, 200, "5"), ("wrong", 401, "4"), ("wrong", 401, "3"), (PASSWORD, 200, "3"),
+    ]  # fmt: skip
+    for password, status, left in tries:
+        answer = attempt(strict, "alice", password)
+        assert answer.status_code == status
+        assert rate_of(answer) == {"Limit": "5", "Remaining": left, "Reset": "60"}
+    clock.shift(20)
+    answer = attempt(strict, "nobody")
+    assert rate_of(answer) == {"Limit": "5", "Remaining": "2", "Reset": "40"}
+    for old, status, left in (("wrong", 401, "4"), (PASSWORD, 204, "4")):
+        body = {"old_password": old, "new_password": PASSWORD}
+        answer = strict.post(f"{AUTH}/change-password", body, headers=alice.headers)
+        assert answer.status_code == status
+        assert rate_of(answer)["Remaining"] == left
+
+
 def test_registrations(strict: Api, clock: Any) -> None:
     """Five registrations a minute from an address; each answer says how many are left."""
     for number in range(LIMIT):
