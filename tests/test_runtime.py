@@ -168,6 +168,8 @@ def test_database_comes_back(lent: Runtime, private_mariadb: MariaDB) -> None:
     lent.key_usage.add(key["id"], times=4)
     lent.background.flush()
     private_mariadb.start()
+    # The look that found it away is the last word until the next one, a second later.
+    eventually(lambda: caller.get("/health").status_code == 200)
     eventually(lambda: usage_of(lent, key["id"])[0] == 5)
     caller.data(caller.post(VALIDATE, body))
     eventually(lambda: usage_of(lent, key["id"])[0] == 6)

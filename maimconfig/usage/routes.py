@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, request
 
 from maimconfig.http.blueprint import Blueprint
-from maimconfig.http.context import note_tenant, session
+from maimconfig.http.context import current, note_tenant, session
 from maimconfig.http.errors import AgentNotFound, TenantNotFound
 from maimconfig.tenants import service as tenants
 from maimconfig.usage import billing, report, schemas, service
@@ -58,6 +58,7 @@ def report_usage(query: dict[str, Any]) -> Any:
     """
     note_tenant(query["tenant_id"])
     tenants.get(session(), query["tenant_id"])
+    current().varies.add("Accept")
     offered = ["application/json", "text/csv"]
     as_csv = request.accept_mimetypes.best_match(offered, offered[0]) == "text/csv"
     if query["page_size"] is None and not as_csv:
