@@ -9,7 +9,7 @@ import pymysql
 
 from tests.faults.conftest import FULL, Start
 from tests.faults.load import Load, World
-from tests.faults.stored import billing_is_right, nothing_is_lost, rows
+from tests.faults.stored import billing_is_right, nothing_is_lost
 from tests.servers.mariadb import MariaDB, connect
 from tests.servers.service import LiveService
 
@@ -68,11 +68,14 @@ def bears_its_absence(service: LiveService, mariadb: MariaDB, outage: float, way
 
 def bears_killed_connections(service: LiveService, mariadb: MariaDB) -> None:
     """A unit whose connection was killed runs again, or is told as 503."""
-    with Load(service, World.make(service), each=PLACES) as load:
+    with (
+        contextlib.closing(connect(mariadb.url)) as killer,
+        Load(service, World.make(service), each=PLACES) as load,
+    ):
         load.settle()
         load.mark("broken")
         for _ in range(10):
-            kill_all(mariadb.url)
+            kill_all(killer)
             load.waits(0.2)
         load.mark("mended")
         load.all_answer(BACK + BUSY)
@@ -84,10 +87,10 @@ def bears_killed_connections(service: LiveService, mariadb: MariaDB) -> None:
     billing_is_right(load, f"{mariadb.url}faults")
 
 
-def kill_all(server_url: str) -> None:
-    """Kill all connections but our own."""
-    found = rows(server_url, "SELECT id FROM information_schema.processlist WHERE db = 'faults'")
-    with connect(server_url) as connection:
-        for (number,) in found:
+def kill_all(killer: pymysql.Connection) -> None:
+    """Kill all connections to the database."""
+    with killer.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = 'faults'")
+        for (number,) in cursor.fetchall():
             with contextlib.suppress(pymysql.err.OperationalError):  # it ended by itself
-                connection.cursor().execute(f"KILL {number}")
+                cursor.execute(f"KILL {number}")
