@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.servers.service import LiveService
 pytest_plugins = ["tests.no_skips", "tests.app_fixtures"]
 
 BACKENDS = ("sqlite", "mysql")
+DATABASE_TESTS = Path(__file__).parent / "db"
 _mariadb = pytest.StashKey[shared.SharedMariaDB]()
 
 
@@ -47,12 +49,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Measure coverage on one of the two databases, since it makes a test take twice as long.
 
-    Both run the same lines above tests/db, which takes fresh databases and is measured on both.
+    Both run the same lines but for those of maimconfig/db, whose tests are measured on both.
     """
     for item in items:
         variant = getattr(item, "callspec", None)
-        if variant and variant.params.get("_migrated_database") == "mysql":
+        backends = {"_migrated_database", "database_url"} & set(variant.params if variant else ())
+        on_mysql = any(variant.params[name] == "mysql" for name in backends)
+        if on_mysql and not item.path.is_relative_to(DATABASE_TESTS):
             item.add_marker(pytest.mark.no_cover)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of tests, which stay until the end."""
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _unmeasured_processes(request: pytest.FixtureRequest) -> None:
+    """Processes of a test whose coverage isn't measured aren't measured either."""
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch = request.getfixturevalue("monkeypatch")
+        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")
 
 
 @pytest.fixture(scope="session")
