@@ -21,7 +21,7 @@ from tests.servers.service import LiveService
 pytest_plugins = ["tests.no_skips", "tests.app_fixtures"]
 
 BACKENDS = ("sqlite", "mysql")
-DATABASE_TESTS = Path(__file__).parent / "db"
+TESTS = Path(__file__).parent
 _mariadb = pytest.StashKey[shared.SharedMariaDB]()
 
 
@@ -47,16 +47,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure coverage on one of the two databases, since it makes a test take twice as long.
+    """Don't measure coverage where it tells nothing, since it makes a test take twice as long.
 
-    Both run the same lines but for those of maimconfig/db, whose tests are measured on both.
+    On MySQL the same lines run as on SQLite, but for those of maimconfig/db, whose tests are
+    measured on both. Whole services aren't measured, so those who ask them needn't be.
     """
     for item in items:
-        variant = getattr(item, "callspec", None)
-        backends = {"_migrated_database", "database_url"} & set(variant.params if variant else ())
-        on_mysql = any(variant.params[name] == "mysql" for name in backends)
-        if on_mysql and not item.path.is_relative_to(DATABASE_TESTS):
+        asks_services = item.path.parent == TESTS / "contract"
+        if asks_services or (_is_on_mysql(item) and item.path.parent != TESTS / "db"):
             item.add_marker(pytest.mark.no_cover)
+
+
+def _is_on_mysql(item: pytest.Item) -> bool:
+    variant = getattr(item, "callspec", None)
+    parameters = variant.params if variant else {}
+    return "mysql" in (parameters.get("_migrated_database"), parameters.get("database_url"))
 
 
 def pytest_collection_finish() -> None:
