@@ -9,8 +9,10 @@ from jsonschema import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-# Of each plane by its title: to make one takes a second.
+# To make them takes longer than most calls. The documents of the planes, by title, and what their
+# answers are held against, by title, method, path, status and type.
 _specs: dict[str, dict[str, Any]] = {}
+_validators: dict[tuple[str, ...], Draft202012Validator] = {}
 
 
 class Api:
@@ -43,7 +45,7 @@ class Api:
     def call(self, method: str, path: str, **options: Any) -> TestResponse:
         """Any call, with its answer validated."""
         response = self.client.open(path, method=method, **options)
-        self.validate(method, path, response)
+        self.validate(response)
         return response
 
     def data(self, response: TestResponse, status: int = 200) -> Any:
@@ -60,20 +62,19 @@ class Api:
         assert body["success"] is False
         return body
 
-    def validate(self, method: str, path: str, response: TestResponse) -> None:
+    def validate(self, response: TestResponse) -> None:
         """Hold an answer against the document."""
-        operation = self._operation(method, path)
+        method, path = response.request.method.lower(), self._documented_path(response)
+        operation = self.spec["paths"].get(path, {}).get(method)
         if operation is None:
             return
-        documented = operation["responses"]
-        status = str(response.status_code)
-        where = f"{method} {path} -> {status}"
+        status, kind = str(response.status_code), response.mimetype
+        where, documented = f"{method} {path} -> {status}", operation["responses"]
         assert status in documented, f"{where} is not documented: {response.get_data(as_text=True)}"
-        content = documented[status].get("content", {})
-        schema = content.get(response.mimetype, {}).get("schema")
-        if response.mimetype == "application/json" and response.data:
+        if kind == "application/json" and response.data:
+            schema = documented[status].get("content", {}).get(kind, {}).get("schema")
             assert schema is not None, f"{where}: no schema is documented"
-            validator = Draft202012Validator({**schema, "components": self.spec["components"]})
+            validator = self._validator(schema, method, path, status)
             problems = [error.message for error in validator.iter_errors(response.get_json())]
             assert not problems, f"{where}: {problems}"
 
@@ -87,17 +88,20 @@ class Api:
             _specs[title] = answer.get_json()
         return _specs[title]
 
-    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+    def _validator(self, schema: dict[str, Any], *place: str) -> Draft202012Validator:
+        key = (self.app.config["API_TITLE"], *place)
+        if key not in _validators:
+            components = self.spec["components"]
+            _validators[key] = Draft202012Validator({**schema, "components": components})
+        return _validators[key]
+
+    def _documented_path(self, response: TestResponse) -> str | None:
+        adapter = self.app.url_map.bind_to_environ(response.request.environ)
         try:
-            with self.app.test_request_context(path.partition("?")[0], method=method) as context:
-                context.match_request()
-                rule = context.request.url_rule
+            rule, _ = adapter.match(return_rule=True)
         except HTTPException:
             return None
-        if rule is None:
-            return None
-        template = _as_openapi(rule.rule)
-        return self.spec["paths"].get(template, {}).get(method.lower())
+        return _as_openapi(rule.rule)
 
 
 def _as_openapi(rule: str) -> str:

@@ -64,7 +64,7 @@ def at_once(api: Api, calls: Iterable[Call], threads: int | None = None) -> list
     with ThreadPoolExecutor(number, initializer=prepare) as pool:
         answers = list(pool.map(lambda call: call(mine.client), work))
     for answer in answers:
-        api.validate(answer.request.method, answer.request.path, answer)
+        api.validate(answer)
     return answers
 
 

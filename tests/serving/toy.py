@@ -9,11 +9,11 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maimconfig.serving import Bind, Planes, ServeError, run
+from maimconfig.serving import Bind, Load, Planes, ServeError, run
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,6 +28,7 @@ options: dict[str, Any] = {
     "affinity": False,
 }
 answered = itertools.count()
+loads: list[Callable[[], Mapping[str, Load]]] = []
 
 
 def plane(name: str) -> WSGIApplication:
@@ -51,6 +52,8 @@ def plane(name: str) -> WSGIApplication:
         elif path == "/unchanged":
             start_response("304 Not Modified", [("ETag", '"1"')])
             return []
+        elif path == "/load":
+            found["load"] = {name: load._asdict() for name, load in loads[-1]().items()}
         elif path == "/environ":
             found["environ"] = {k: v for k, v in environ.items() if not callable(v)}
         body = json.dumps(found, default=str).encode()
@@ -81,6 +84,7 @@ def make_apps() -> Planes:
         apps={name: plane(name) for name in options.get("apps", options["binds"])},
         on_drain=on_drain,
         close=close,
+        watch=loads.append,
     )
 
 

@@ -19,8 +19,6 @@ from tests.factories.users import AUTH, PASSWORD, Person
 from tests.http.operations import OPERATIONS, User
 from tests.parallel import at_once, delete, post, put, statuses
 
-pytestmark = pytest.mark.usefixtures("true_password_cost")
-
 OTHER = "another password"
 Change = Callable[[Any, str], Any]
 
