@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import compileall
 import contextlib
-import gc
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,6 @@ from tests.servers.service import LiveService
 pytest_plugins = ["tests.no_skips", "tests.app_fixtures"]
 
 BACKENDS = ("sqlite", "mysql")
-TESTS = Path(__file__).parent
 _mariadb = pytest.StashKey[shared.SharedMariaDB]()
 
 
@@ -46,52 +42,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End the MariaDB of the run."""
     if _mariadb in config.stash:
         config.stash[_mariadb].close()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Don't measure coverage where it tells nothing, since it makes a test take twice as long.
-
-    On MySQL the same lines run as on SQLite, but for those of maimconfig/db, whose tests are
-    measured on both. Whole services aren't measured, so those who ask them needn't be.
-    """
-    for item in items:
-        asks_services = item.path.parent == TESTS / "contract"
-        if asks_services or (_is_on_mysql(item) and item.path.parent != TESTS / "db"):
-            item.add_marker(pytest.mark.no_cover)
-
-
-def _is_on_mysql(item: pytest.Item) -> bool:
-    variant = getattr(item, "callspec", None)
-    parameters = variant.params if variant else {}
-    return "mysql" in (parameters.get("_migrated_database"), parameters.get("database_url"))
-
-
-@pytest.hookimpl(hookwrapper=True, trylast=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Don't measure a test marked no_cover: in a worker pytest-cov only pauses one measurement of
-    two, and the other goes on."""
-    if item.get_closest_marker("no_cover") is None:
-        yield
-        return
-    before = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    yield
-    sys.settrace(before[0])
-    threading.settrace(before[1])
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector the thousands of tests, which stay until the end."""
-    gc.freeze()
-
-
-@pytest.fixture(autouse=True)
-def _unmeasured_processes(request: pytest.FixtureRequest) -> None:
-    """Processes of a test whose coverage isn't measured aren't measured either."""
-    if request.node.get_closest_marker("no_cover"):
-        monkeypatch = request.getfixturevalue("monkeypatch")
-        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,6 @@ from tests.servers.nginx import PUBLIC, REALTIME, Nginx
 from tests.servers.private import ServerUnavailable
 from tests.serving.harness import PATIENCE, eventually
 
-pytestmark = pytest.mark.no_cover  # only whole services run here, which aren't measured
-
 SECONDS = float(os.environ.get("MAIMCONFIG_TEST_CLUSTER_SECONDS", "3"))
 CLIENTS = 6
 AUTH = "/api/v1/auth"

@@ -22,8 +22,6 @@ from tests.servers.galera import Galera
 from tests.servers.mariadb import connect, fresh_database
 from tests.serving.harness import PATIENCE, eventually
 
-pytestmark = pytest.mark.no_cover  # only whole services run here, which aren't measured
-
 # Of load, in all: a third with all nodes, a third without one, a third with it again.
 SECONDS = float(os.environ.get("MAIMCONFIG_TEST_GALERA_SECONDS", "4"))
 CLIENTS = 3  # a machine

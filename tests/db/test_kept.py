@@ -67,8 +67,11 @@ def test_fork(runtime: Runtime) -> None:
     kept.give(parents)
     child = os.fork()
     if child == 0:
-        mine = kept.take()
-        os._exit(0 if mine is not parents and asked(mine) == 42 else 1)
+        try:
+            mine = kept.take()
+            os._exit(0 if mine is not parents and asked(mine) == 42 else 1)
+        finally:  # else it would go on with the tests
+            os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert kept.take() is parents
     assert asked(parents) == 42

@@ -21,8 +21,6 @@ from schemathesis.specs.openapi.checks import (
 from tests.api import Api
 from tests.http.operations import OPERATIONS, World
 
-pytestmark = pytest.mark.no_cover  # for the reason that test_hostile.py gives
-
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

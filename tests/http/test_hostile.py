@@ -11,10 +11,6 @@ from tests.api import Api
 from tests.http import attacks
 from tests.http.operations import ON_PUBLIC, OPERATIONS, Operation
 
-# Thousands of requests, which take twice as long where each line is noted; they are on their way
-# through lines that the tests of each resource have been through.
-pytestmark = pytest.mark.no_cover
-
 ERROR_FIELDS = {"success", "message", "error", "error_code", "timestamp", "request_id"}
 OPENAI_FIELDS = {"message", "type", "param", "code"}
 INTERNALS = ("Traceback", "sqlalchemy", "SELECT ", "INSERT ", "pymysql", "sqlite3", 'File "')
