@@ -81,7 +81,7 @@ class Rows(ControlPlane):
         made = self.moment(number, self.sizes.conversations)
         status = ("open", "pending", "resolved", "closed")[mixed(number) % 4]
         ended = status in ("resolved", "closed")
-        first = self.sizes.messages // 20 if number == 0 else 10
+        following = self._messages_of(number) + 1
         return {
             "id": self.conversation_id(number), "tenant_id": self.tenant_id(self.tenant_of(number)),
             "agent_id": self.agent_id(self.agent_of(number)), "contact_id": self.contact_id(number),
@@ -89,7 +89,7 @@ class Rows(ControlPlane):
             "priority": ("low", "medium", "high", "urgent")[number // 2 % 4],
             "current_agent_type": "ai" if number % 3 or number == 0 else "human",
             "assignee_id": None if number % 3 or number == 0 else self.user_id(0),
-            "next_seq": first + 1, "next_position": first + 1, "first_reply_at": made,
+            "next_seq": following, "next_position": following, "first_reply_at": made,
             "last_activity_at": made, "handed_off_at": None, "handoff_reason": None,
             "resolved_at": made if ended and number else None, "unread_staff": 0,
             "unread_contact": 0, "contact_read_seq": 0, "staff_read_seq": 0, "tags": [],
@@ -114,13 +114,20 @@ class Rows(ControlPlane):
 
     def _numbered(self, row: Callable[[int, int, int], Row]) -> Iterator[Row]:
         """A twentieth of the messages in the first conversation, the others spread evenly."""
-        of_first = max(self.sizes.messages // 20, 10)
+        of_first, others = self._messages_of(0), self.sizes.conversations - 1
         for number in range(self.sizes.messages):
             if number < of_first:
                 yield row(number, 0, number + 1)
             else:
-                rest, others = number - of_first, max(self.sizes.conversations - 1, 1)
+                rest = number - of_first
                 yield row(number, 1 + rest % others, 1 + rest // others)
+
+    def _messages_of(self, conversation: int) -> int:
+        """How many of the messages `_numbered` gives to a conversation."""
+        of_first, others = max(self.sizes.messages // 20, 10), self.sizes.conversations - 1
+        if conversation == 0:
+            return of_first
+        return (self.sizes.messages - of_first + others - conversation) // others
 
     def _message(self, number: int, conversation: int, position: int) -> Row:
         from_contact = position % 2 == 1
