@@ -1,13 +1,15 @@
-"""Lists of a tenant's agents, page by page."""
+"""Lists of agents, page by page."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from maimconfig.agents import look_up
 from maimconfig.agents.look_up import AgentRow, FarRow
 from maimconfig.agents.marks import ListState, Mark
 from maimconfig.db.session import Session
 from maimconfig.http.errors import TenantNotFound
-from maimconfig.http.pagination import Page
+from maimconfig.http.pagination import Page, stretch
 
 # Rows before a page from which on it is looked for from a mark.
 FAR = 1000
@@ -36,10 +38,27 @@ def find(
         raise TenantNotFound
     if named:
         total = database.find(look_up.count(named), tenant_id=tenant_id, **given) or 0
+    found = stretch(limit=page_size, offset=skip, total=total)
     rows = database.find_all(
-        look_up.page(named), tenant_id=tenant_id, limit=page_size, skip=skip, **given
-    )
+        look_up.page(named, from_end=found.from_end),
+        tenant_id=tenant_id, limit=found.limit, skip=found.skip, **given,
+    )  # fmt: skip
     return Page(rows, page, page_size, total)
+
+
+def of_owner(session: Session, owner_id: str, *, skip: int, limit: int) -> Sequence[AgentRow]:
+    """The agents of all of a user's tenants, newest first."""
+    database = session.runtime.database
+    tenants = database.find_all(look_up.TENANTS_OF_OWNER, owner_id=owner_id)
+    if len(tenants) != 1:
+        return database.find_all(look_up.AGENTS_OF_OWNER, owner_id=owner_id, skip=skip, limit=limit)
+    # Of one tenant an index has them in their order; of several they have to be sorted.
+    only = tenants[0]
+    found = stretch(limit=limit, offset=skip, total=only.agent_count)
+    return database.find_all(
+        look_up.page(from_end=found.from_end),
+        tenant_id=only.id, limit=found.limit, skip=found.skip,
+    )  # fmt: skip
 
 
 def _far_page(

@@ -34,12 +34,13 @@ class AgentRow(NamedTuple):
 
 _COLUMNS = tuple(getattr(Agent, name) for name in AgentRow._fields)
 _NEWEST = (Agent.created_at.desc(), Agent.id.desc())
+_OLDEST = (Agent.created_at.asc(), Agent.id.asc())
 
 
-def _cut(ids: Select[Any], *columns: Any) -> Select[Any]:
+def _cut(ids: Select[Any], *columns: Any, from_end: bool = False) -> Select[Any]:
     """A page: the index alone finds its ids; only its own rows are then read."""
     cut = (
-        ids.order_by(*_NEWEST)
+        ids.order_by(*(_OLDEST if from_end else _NEWEST))
         .limit(bindparam("limit", type_=Integer))
         .offset(bindparam("skip", type_=Integer))
         .subquery()
@@ -49,6 +50,20 @@ def _cut(ids: Select[Any], *columns: Any) -> Select[Any]:
 
 AGENT_BY_ID: LookUp[AgentRow] = LookUp(
     select(*_COLUMNS).where(Agent.id == bindparam("agent_id")), AgentRow
+)
+
+
+class OwnTenant(NamedTuple):
+    """A tenant of a user, and how many agents it has."""
+
+    id: str
+    agent_count: int
+
+
+# Two are enough to know whether there is just one.
+TENANTS_OF_OWNER: LookUp[OwnTenant] = LookUp(
+    select(Tenant.id, Tenant.agent_count).where(Tenant.owner_id == bindparam("owner_id")).limit(2),
+    OwnTenant,
 )
 
 AGENTS_OF_OWNER: LookUp[AgentRow] = LookUp(
@@ -85,13 +100,14 @@ _FILTERS = {
 
 
 @lru_cache
-def page(filters: frozenset[str]) -> LookUp[AgentRow]:
+def page(filters: frozenset[str] = frozenset(), *, from_end: bool = False) -> LookUp[AgentRow]:
     """A page of a tenant's agents, newest first.
 
     Args:
         filters: which of status, tag and q are given.
+        from_end: `skip` counts from the oldest one, see `pagination.stretch`.
     """
-    return LookUp(_cut(_ids(filters), *_COLUMNS), AgentRow)
+    return LookUp(_cut(_ids(filters), *_COLUMNS, from_end=from_end), AgentRow)
 
 
 @lru_cache

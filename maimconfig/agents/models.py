@@ -33,7 +33,7 @@ class Agent(Revisioned, Base):
     __tablename__ = "agents"
     __table_args__ = (
         UniqueConstraint("tenant_id", "name"),
-        Index(None, "tenant_id", "created_at", "id"),
+        Index(None, "tenant_id", "created_at", "id", "folded_name"),
         Index(None, "tenant_id", "status", "created_at", "id"),
         MYSQL_TABLE,
     )

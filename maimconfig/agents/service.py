@@ -167,12 +167,6 @@ def look(session: Session, agent_id: str) -> AgentRow:
     return agent
 
 
-def of_owner(session: Session, owner_id: str, *, skip: int, limit: int) -> Sequence[AgentRow]:
-    """The agents of all of a user's tenants, newest first."""
-    database = session.runtime.database
-    return database.find_all(look_up.AGENTS_OF_OWNER, owner_id=owner_id, skip=skip, limit=limit)
-
-
 def change(
     session: Session,
     agent_id: str,

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response
 
 from maimconfig import permissions
-from maimconfig.agents import schemas, service
+from maimconfig.agents import lists, schemas, service
 from maimconfig.agents.look_up import AgentRow
 from maimconfig.agents.models import Agent
 from maimconfig.api_keys import schemas as key_schemas
@@ -50,7 +50,7 @@ def _own(agent_id: str, *, lock: bool = False) -> Agent:
 @blp.response(200, schemas.OwnAgentOut(many=True))
 def list_own_agents(query: dict[str, Any]) -> Sequence[AgentRow]:
     """List the agents of all of the caller's tenants, newest first"""
-    return service.of_owner(session(), login().user_id, **query)
+    return lists.of_owner(session(), login().user_id, **query)
 
 
 @blp.post("/", creates=True, errors=CREATION)

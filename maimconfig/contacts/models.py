@@ -28,8 +28,8 @@ class Contact(Revisioned, Base):
     __tablename__ = "contacts"
     __table_args__ = (
         UniqueConstraint("tenant_id", "is_guest", "external_id"),
-        Index(None, "tenant_id", "created_at", "id"),
-        Index(None, "created_at", "id"),
+        Index(None, "tenant_id", "merged_into", "created_at", "id", "is_guest"),
+        Index(None, "merged_into", "created_at", "id", "tenant_id", "is_guest"),
         MYSQL_TABLE,
     )
 
@@ -43,7 +43,7 @@ class Contact(Revisioned, Base):
     avatar_url: Mapped[str | None] = mapped_column(String(1000))
     folded: Mapped[str] = mapped_column(String(2000), default="")
     custom_attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    merged_into: Mapped[str | None] = mapped_column(Id, index=True)
+    merged_into: Mapped[str | None] = mapped_column(Id)
     last_seen_at: Mapped[datetime | None] = mapped_column()
 
     @validates(*SEARCHED)

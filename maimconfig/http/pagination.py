@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from marshmallow import Schema, ValidationError, pre_load
 from marshmallow import fields as plain
@@ -135,12 +135,37 @@ def paginate(
     return Page(session.scalars(found).all(), page, page_size, total)
 
 
+class Stretch(NamedTuple):
+    """A part of a list, as it is reached from one of the list's ends.
+
+    Attributes:
+        from_end: it is reached from the list's end, in the reverse order.
+        limit: how many rows it has at most.
+        skip: how many rows stand before it, on the way from there.
+    """
+
+    from_end: bool
+    limit: int
+    skip: int
+
+
+def stretch(*, limit: int, offset: int, total: int) -> Stretch:
+    """A part of a list from the end that is nearer: a database walks over all that it skips.
+
+    Args:
+        limit, offset: how many rows, and how many before them, from the list's beginning.
+        total: how many rows the list has.
+    """
+    after = total - offset - limit
+    if offset <= after:
+        return Stretch(False, limit, offset)
+    return Stretch(True, min(max(total - offset, 0), limit), max(after, 0))
+
+
 def cut_out(
     rows: Select[Any], order: Sequence[Any], *, limit: int, offset: int, total: int
 ) -> Select[Any]:
-    """A stretch of a list that is ordered by descending columns, from the end that is nearer.
-
-    A database walks over all rows that are skipped.
+    """A stretch of a list that is ordered by descending columns.
 
     Args:
         rows: all of them, without an order.
@@ -150,8 +175,6 @@ def cut_out(
     Returns:
         the rows of the stretch, in the one or the other direction.
     """
-    after = total - offset - limit
-    if offset <= after:
-        return rows.order_by(*(column.desc() for column in order)).limit(limit).offset(offset)
-    number = min(max(total - offset, 0), limit)
-    return rows.order_by(*(column.asc() for column in order)).limit(number).offset(max(after, 0))
+    found = stretch(limit=limit, offset=offset, total=total)
+    directed = [column.asc() if found.from_end else column.desc() for column in order]
+    return rows.order_by(*directed).limit(found.limit).offset(found.skip)

@@ -93,7 +93,7 @@ class LoginSession(Base):
 
     __tablename__ = "login_sessions"
     __table_args__ = (
-        Index(None, "user_id", "created_at"),
+        Index(None, "user_id", "ended_at", "expires_at"),
         Index(None, "expires_at"),
         MYSQL_TABLE,
     )
