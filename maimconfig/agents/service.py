@@ -16,6 +16,7 @@ from maimconfig.api_keys.models import ApiKey
 from maimconfig.audit import service as audit
 from maimconfig.db import revisions
 from maimconfig.db.ids import new_id
+from maimconfig.db.owned import delete_owned
 from maimconfig.db.session import Session
 from maimconfig.http.errors import (
     AgentConfigInvalid,
@@ -216,6 +217,7 @@ def remove(session: Session, agent_id: str, expected: Collection[int] | None = N
         select(ApiKey.id).where(ApiKey.agent_id == agent_id).with_for_update()
     ).all()
     audit.record(session, "agent.delete", agent_id, tenant_id=agent.tenant_id, before=shown(agent))
+    delete_owned(session, Agent, agent_id)
     session.execute(delete(Agent).where(Agent.id == agent_id))
     tenants.count_down(session, agent.tenant_id, "agent_count")
     if keys:

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from maimconfig.audit import service as audit
 from maimconfig.db import revisions
-from maimconfig.db.base import Base
 from maimconfig.db.ids import new_id
+from maimconfig.db.owned import delete_owned
 from maimconfig.db.session import Session
 from maimconfig.db.statements import Statement
 from maimconfig.http.errors import TenantNameTaken, TenantNotFound, TenantTypeUnsupported
@@ -172,7 +172,7 @@ def change(
 def remove(
     session: Session, tenant_id: str, expected: Collection[int] | None = None
 ) -> dict[str, int]:
-    """Delete a tenant and everything of it; the database's cascades do it.
+    """Delete a tenant and everything of it.
 
     Returns:
         how many objects of each kind went with it.
@@ -183,8 +183,8 @@ def remove(
     """
     tenant = get(session, tenant_id, lock=True)
     revisions.require(tenant.revision, expected)
-    deleted = _count_owned(session, tenant_id)
     audit.record(session, "tenant.delete", tenant.id, tenant_id=tenant.id, before=shown(tenant))
+    deleted = delete_owned(session, Tenant, tenant_id)
     session.execute(delete(Tenant).where(Tenant.id == tenant_id))
     session.execute(delete(UsageSum).where(UsageSum.scope == tenant_id))
     return deleted
@@ -241,20 +241,6 @@ def _execute_count(session: Session, statement: Any) -> int:
     result = session.execute(statement, execution_options={"synchronize_session": False})
     rows: int = result.rowcount  # type: ignore[attr-defined]
     return rows
-
-
-def _count_owned(session: Session, tenant_id: str) -> dict[str, int]:
-    owned = [
-        table
-        for table in Base.metadata.sorted_tables
-        if any(key.column.table is Tenant.__table__ for key in table.foreign_keys)
-    ]
-    counts = [
-        select(func.count()).select_from(table).where(table.c.tenant_id == tenant_id)
-        for table in owned
-    ]
-    row = session.execute(select(*(count.scalar_subquery() for count in counts))).one()
-    return dict(zip((table.name for table in owned), row, strict=True))
 
 
 def _choices(choices: Collection[str]) -> Text:

@@ -30,6 +30,8 @@ class MySQLImpl(mysql.MySQLImpl):
             super().drop_index(index, **options)
 
     def _has(self, index: Index) -> bool:
+        assert index.table is not None
+        assert index.name is not None
         return inspect(self.connection).has_index(index.table.name, index.name)
 
 
