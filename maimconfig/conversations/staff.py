@@ -66,14 +66,14 @@ def find(
         wanted.append(_had_by(login, assignee_id))
     if q:
         wanted.append(_mentions(q))
-    total = session.scalar(select(func.count()).select_from(Conversation).where(*wanted)) or 0
     latest = (Conversation.last_activity_at, Conversation.id)
-    # The index alone finds the ids of a far page; only its own rows are then read.
     matching = select(Conversation.id).where(*wanted)
-    ids = cut_out(matching, latest, limit=limit, offset=offset, total=total).subquery()
+    ids, total = cut_out(session, matching, latest, limit=limit, offset=offset, searched=bool(q))
+    # The index alone finds the ids of a far page; only its own rows are then read.
+    cut = ids.subquery()
     rows = session.execute(
         select(Conversation, Contact, User)
-        .join(ids, ids.c.id == Conversation.id)
+        .join(cut, cut.c.id == Conversation.id)
         .join(Contact, Contact.id == Conversation.contact_id)
         .outerjoin(User, User.id == Conversation.assignee_id)
         .order_by(*(column.desc() for column in latest))

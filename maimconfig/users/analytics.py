@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,11 +43,15 @@ def users(session: Session) -> dict[str, Any]:
     now = clock.now()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     living = and_(LoginSession.ended_at.is_(None), LoginSession.expires_at > now)
-    by_role = _by(session, User.role)
+    by_role, by_status = Counter[str](), Counter[str]()
+    kinds = select(User.role, User.status, func.count()).group_by(User.role, User.status)
+    for role, status, number in session.execute(kinds):
+        by_role[role] += number
+        by_status[status] += number
     return {
-        "total": by_role.pop("total"),
+        "total": by_role.total(),
         "by_role": by_role,
-        "by_status": {k: v for k, v in _by(session, User.status).items() if k != "total"},
+        "by_status": by_status,
         "active_sessions": _count(session, LoginSession, living),
         "logged_in_today": _count(session, User, User.last_login_at >= midnight),
         "registrations": _registrations(session, midnight),

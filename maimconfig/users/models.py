@@ -35,6 +35,7 @@ class User(Revisioned, Base):
     __table_args__ = (
         Index(None, "created_at", "id"),
         Index(None, "role", "status"),
+        Index(None, "last_login_at"),
         MYSQL_TABLE,
     )
 
@@ -94,7 +95,7 @@ class LoginSession(Base):
     __tablename__ = "login_sessions"
     __table_args__ = (
         Index(None, "user_id", "ended_at", "expires_at"),
-        Index(None, "expires_at"),
+        Index(None, "expires_at", "ended_at"),
         MYSQL_TABLE,
     )
 

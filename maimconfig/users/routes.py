@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, request
@@ -14,7 +15,7 @@ from maimconfig.http.parsing import load_body
 from maimconfig.security import passwords
 from maimconfig.users import authentication, schemas, service, sessions
 from maimconfig.users.models import User
-from maimconfig.users.sessions import Granted
+from maimconfig.users.sessions import Granted, LivingSession
 
 blp = Blueprint(
     "users",
@@ -106,15 +107,9 @@ def get_me() -> User:
 
 @blp.get("/sessions")
 @blp.response(200, schemas.SessionOut(many=True))
-def list_sessions() -> list[dict[str, Any]]:
+def list_sessions() -> Sequence[LivingSession]:
     """List the user's living sessions, newest first"""
-    return [
-        {
-            **{name: getattr(found, name) for name in _SESSION_FIELDS},
-            "current": found.id == login().session_id,
-        }
-        for found in sessions.of_user(session(), login().user_id)
-    ]
+    return sessions.of_user(session(), login().user_id, login().session_id)
 
 
 @blp.post(
@@ -143,9 +138,6 @@ def _myself(unit: Session) -> User:
         return service.get(unit, login().user_id)
     except errors.UserNotFound as error:
         raise errors.TokenInvalid(internal="user was deleted meanwhile") from error
-
-
-_SESSION_FIELDS = ("id", "created_at", "rotated_at", "expires_at", "address", "user_agent")
 
 
 def _shown(granted: Granted) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import Any
 from marshmallow import Schema, ValidationError, validates_schema
 from marshmallow import fields as plain
 
+from maimconfig import clock
 from maimconfig.http import fields
 from maimconfig.http.pagination import PageQuery
-from maimconfig.http.schema import InputSchema
+from maimconfig.http.schema import InputSchema, Shaped
 from maimconfig.security.passwords import MAX_LENGTH, MIN_LENGTH
 from maimconfig.users.models import USER_STATUSES
 from maimconfig.users.roles import ROLES
+from maimconfig.users.sessions import LivingSession
 
 MAX_USERNAME = 64
 
@@ -136,16 +138,28 @@ class MeOut(UserOut):
     permissions = plain.List(plain.String(), required=True)
 
 
-class SessionOut(Schema):
+class SessionOut(Shaped):
     """A login session."""
 
     id = plain.String(required=True)
     created_at = fields.Moment(required=True)
-    last_used_at = fields.Moment(required=True, attribute="rotated_at")
+    last_used_at = fields.Moment(required=True)
     expires_at = fields.Moment(required=True)
     address = plain.String(required=True, allow_none=True)
     user_agent = plain.String(required=True, allow_none=True)
     current = plain.Boolean(required=True)
+
+    def shape(self, found: LivingSession) -> dict[str, Any]:
+        """A living session as its user sees it."""
+        return {
+            "id": found.id,
+            "created_at": clock.wire(found.created_at),
+            "last_used_at": clock.wire(found.rotated_at),
+            "expires_at": clock.wire(found.expires_at),
+            "address": found.address,
+            "user_agent": found.user_agent,
+            "current": found.is_asking,
+        }
 
 
 class UsersQuery(PageQuery):

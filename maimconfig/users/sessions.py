@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Update, delete, select, update
 
@@ -31,6 +32,22 @@ class Granted:
     access_token: str
     refresh_token: str
     expires_in: int
+
+
+class LivingSession(NamedTuple):
+    """A session that may be carried on, as its user sees it; the names are the model's.
+
+    Attributes:
+        is_asking: the user sees it from this one.
+    """
+
+    id: str
+    created_at: datetime
+    rotated_at: datetime
+    expires_at: datetime
+    address: str | None
+    user_agent: str | None
+    is_asking: bool
 
 
 def begin(session: Session, user: User, user_agent: str | None) -> Granted:
@@ -79,13 +96,19 @@ def refresh(session: Session, token: str) -> Granted | None:
     return _granted(session, user, login)
 
 
-def of_user(session: Session, user_id: str) -> Sequence[LoginSession]:
-    """The living sessions of a user, newest first."""
-    return session.scalars(
-        select(LoginSession)
+def of_user(session: Session, user_id: str, asking: str) -> Sequence[LivingSession]:
+    """The living sessions of a user, newest first.
+
+    Args:
+        asking: the session that the question comes from.
+    """
+    columns = (getattr(LoginSession, name) for name in LivingSession._fields[:-1])
+    found = session.execute(
+        select(*columns, LoginSession.id == asking)
         .where(*_living(user_id))
         .order_by(LoginSession.created_at.desc(), LoginSession.id.desc())
-    ).all()
+    )
+    return [LivingSession._make(row) for row in found]
 
 
 def is_living(session: Session, user_id: str, session_id: str) -> bool:

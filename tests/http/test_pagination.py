@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from maimconfig import clock
+from maimconfig.db.session import Session
 from maimconfig.http.pagination import Page, cut_out
 from maimconfig.runtime import Runtime
 from maimconfig.tenants.models import Tenant
@@ -72,18 +75,25 @@ def test_pages(api: Api, five: list[str]) -> None:
     assert {page["pagination"]["total_pages"] for page in pages} == {3}
 
 
-def test_every_stretch(api: Api, runtime: Runtime, five: list[str]) -> None:
+@pytest.mark.parametrize("total", [5, 4])
+@pytest.mark.parametrize("how", ["counted", "known", "searched"])
+def test_every_stretch(how: str, total: int, api: Api, runtime: Runtime, five: list[str]) -> None:
     """Whatever is cut out of a list, from whichever end it is found, is what a walk would give;
     a stretch beyond it is empty."""
-    order = (Tenant.created_at, Tenant.id)
-    for total in (5, 4):
-        wanted = five[5 - total :]
-        rows = select(Tenant.id).where(Tenant.id.in_(wanted))
-        for limit in (1, 2, 3, 5, 9):
-            for offset in range(8):
-                cut = cut_out(rows, order, limit=limit, offset=offset, total=total)
-                found = runtime.read(lambda session, cut=cut: session.scalars(cut).all())  # type: ignore[misc]
-                assert sorted(found, reverse=True) == wanted[offset : offset + limit]
+    wanted = five[5 - total :]
+    rows = select(Tenant.id).where(Tenant.id.in_(wanted))
+    known: dict[str, Any] = {"known": {"total": total}, "searched": {"searched": True}}
+
+    def cut(session: Session, limit: int, offset: int) -> tuple[list[str], int]:
+        order = (Tenant.created_at, Tenant.id)
+        ids, length = cut_out(
+            session, rows, order, limit=limit, offset=offset, **known.get(how, {})
+        )
+        return sorted(session.scalars(ids), reverse=True), length
+
+    for limit, offset in product((1, 2, 3, 5, 9), range(8)):
+        found = runtime.read(partial(cut, limit=limit, offset=offset))
+        assert found == (wanted[offset : offset + limit], total)
 
 
 @pytest.mark.parametrize("number", [4, 1000, 10**9])

@@ -1,4 +1,4 @@
-"""Indexes that hold all that long lists of agents, contacts and logins are searched by."""
+"""Indexes that hold all by which long lists are searched and counted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ def upgrade() -> None:
     _index("contacts", "tenant_id", "merged_into", "created_at", "id", "is_guest")
     _index("contacts", "merged_into", "created_at", "id", "tenant_id", "is_guest")
     _index("login_sessions", "user_id", "ended_at", "expires_at")
+    _index("login_sessions", "expires_at", "ended_at")
+    _index("users", "last_login_at")
     _drop("agents", "tenant_id", "created_at", "id")
     _drop("contacts", "tenant_id", "created_at", "id")
     _drop("contacts", "created_at", "id")
     _drop("contacts", "merged_into")
     _drop("login_sessions", "user_id", "created_at")
+    _drop("login_sessions", "expires_at")
 
 
 def _index(table: str, *columns: str) -> None:
