@@ -26,6 +26,7 @@ from maimconfig.db.types import Money
 from maimconfig.http.pagination import Page
 from maimconfig.tenants.models import Tenant
 from maimconfig.usage.models import UsageRecord, UsageSum
+from maimconfig.usage.pages import Groups, cut
 from maimconfig.usage.spans import RECORDS, Span, spans
 from maimconfig.usage.sums import LENGTHS, group_of
 from maimconfig.usage.sums import MEASURES as SUMMED
@@ -70,8 +71,9 @@ def make(
     """
     window = (tenant_id, since, until)
     groups = list(_of_groups(*window, group_by)) if group_by else []
-    total, chosen = _cut(session, groups, page, page_size) if groups else (0, None)
-    totals, *items = _rows(session, list(_of_all(*window)), groups, chosen)
+    total, chosen = cut(session, groups, page, page_size) if groups else (0, None)
+    of_groups = [group.rows for group in groups]
+    totals, *items = _rows(session, list(_of_all(*window)), of_groups, chosen)
     return {
         "tenant_id": tenant_id,
         "group_by": group_by,
@@ -124,37 +126,19 @@ def _of_all(
 
 def _of_groups(
     tenant_id: str, since: datetime | None, until: datetime | None, group_by: str
-) -> Iterator[Select[Any]]:
+) -> Iterator[Groups]:
     """What the groups of a stretch of time are in."""
     column, lengths = GROUPS[group_by]
     for span in spans(since, until, lengths):
         if span.length == RECORDS:
-            yield _summed(tenant_id, group_by, span, _part(column, group_by))
+            yield Groups(_summed(tenant_id, group_by, span, _part(column, group_by)), False)
         elif group_by in TIMES:
             period = func.substr(UsageSum.period, 1, LENGTHS[group_by])
             whole = group_by == span.length
-            yield _summed(tenant_id, "all", span, UsageSum.period if whole else period)
+            part = UsageSum.period if whole else period
+            yield Groups(_summed(tenant_id, "all", span, part), False)
         else:
-            yield _summed(tenant_id, group_by, span, UsageSum.part)
-
-
-def _cut(
-    session: Session, groups: Sequence[Select[Any]], page: int, page_size: int | None
-) -> tuple[int, tuple[str, str] | None]:
-    """How many groups there are, and the first and the last of a page that has any."""
-    every = union_all(*groups).subquery()
-    parts = select(every.c.part).where(every.c.requests > 0).group_by(every.c.part)
-    # One pass: MariaDB would make a common table expression anew for each use of it.
-    of_page = parts.add_columns(func.count().over().label("total")).order_by(every.c.part)
-    if page_size is not None:
-        of_page = of_page.limit(page_size).offset((page - 1) * page_size)
-    cut = of_page.subquery().c
-    found = session.execute(select(func.min(cut.part), func.max(cut.part), func.max(cut.total)))
-    first, last, total = found.one()
-    if first is not None:
-        return total, (first, last)
-    beyond = page > 1 and session.scalar(select(func.count()).select_from(parts.subquery()))
-    return beyond or 0, None
+            yield Groups(_summed(tenant_id, group_by, span, UsageSum.part), True)
 
 
 def _rows(

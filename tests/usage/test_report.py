@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from maimconfig.usage import pages
 from tests import factories
 from tests.api import Api
 
@@ -122,6 +123,34 @@ def test_pages(api: Api, owner: str) -> None:
     }  # fmt: skip
     assert len(as_csv(api, owner, group_by="hour")) == 1 + 3
     assert len(as_csv(api, owner, group_by="hour", page_size=2, page=2)) == 1 + 1
+
+
+@pytest.mark.parametrize("most_periods", [pages.MOST_PERIODS, 1])
+@pytest.mark.parametrize("group_by", ["day", "agent", "user", "model"])
+def test_every_page(
+    group_by: str, most_periods: int, api: Api, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of any size are the stretches of all groups, of one period or of many; a group that
+    is in several periods is on one page."""
+    monkeypatch.setattr(pages, "MOST_PERIODS", most_periods)
+    for year in ("2024", "2025"):
+        for user in ("a", "user_1", "z"):
+            factories.usage(
+                api,
+                owner,
+                user_id=user,
+                details={"model": user},
+                timestamp=f"{year}-05-05T05:05:00Z",
+            )
+    for since in (None, "2025-05-05T05:00:00Z", "2025-05-05T05:01:00Z"):
+        query = {"group_by": group_by, **({"since": since} if since else {})}
+        every = report(api, owner, **query)["items"]
+        assert len({item["group"] for item in every}) == len(every) > 1
+        for size in (1, 2, 3):
+            for page in range(1, 5):
+                found = report(api, owner, **query, page_size=size, page=page)
+                assert found["items"] == every[(page - 1) * size :][:size]
+                assert found["pagination"]["total"] == len(every)
 
 
 @pytest.mark.parametrize("page_size", [0, 1001])
