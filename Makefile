@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench
+.PHONY: help serve test lint check bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,10 +18,12 @@ serve: $(VENV)/.installed ## Install into .venv where needed, and run the servic
 test: $(VENV)/.installed-dev ## Run the tests on SQLite and MariaDB
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-check: $(VENV)/.installed-dev ## All that must be right before a commit: ruff, mypy, tests, coverage
+lint: $(VENV)/.installed-dev ## Look at the code without running it: ruff, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint ## All that must be right before a commit: ruff, mypy, tests, coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 bench: $(VENV)/.installed-dev ## Measure the service beside a bare Flask application (needs wrk)

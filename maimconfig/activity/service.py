@@ -21,6 +21,7 @@ from maimconfig.webhooks.service import Event, emit, emit_many
 
 MAX_TTL_SECONDS = 366 * 24 * 3600
 FIRST_TTL_SECONDS = 12 * 3600  # contract, POST /agents: reported active for 12 h
+SHOWN = ("tenant_id", "agent_id", "last_seen_at", "expires_at", "ttl_seconds")
 
 
 def beat(session: Session, *, tenant_id: str, agent_id: str, ttl_seconds: int) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def store(session: Session, *, tenant_id: str, agent_id: str, ttl_seconds: int) 
 
 
 def alive(session: Session, tenant_id: str) -> Sequence[Mapping[Any, Any]]:
-    """Heart-beats of a tenant's agents that have not expired, the latest first, by column.
+    """Heart-beats of a tenant's agents that have not expired, the latest first: SHOWN of each.
 
     Raises:
         ActivityUnknown: there is no such tenant.
@@ -72,7 +73,7 @@ def alive(session: Session, tenant_id: str) -> Sequence[Mapping[Any, Any]]:
     if status != "active":
         raise ActivityForbidden
     rows = session.execute(
-        select(*AgentActivity.__table__.c)
+        select(*(getattr(AgentActivity, name) for name in SHOWN))
         .where(AgentActivity.tenant_id == tenant_id, AgentActivity.expires_at > clock.now())
         .order_by(AgentActivity.last_seen_at.desc(), AgentActivity.agent_id)
     )

@@ -35,6 +35,7 @@ class Agent(Revisioned, Base):
         UniqueConstraint("tenant_id", "name"),
         Index(None, "tenant_id", "created_at", "id", "folded_name"),
         Index(None, "tenant_id", "status", "created_at", "id"),
+        Index(None, "status"),
         MYSQL_TABLE,
     )
 

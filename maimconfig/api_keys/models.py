@@ -32,6 +32,7 @@ class ApiKey(Revisioned, Base):
         Index(None, "tenant_id", "status", "expires_at"),
         Index(None, "tenant_id", "agent_id", "created_at", "id"),
         Index(None, "agent_id"),
+        Index(None, "status"),
         MYSQL_TABLE,
     )
 

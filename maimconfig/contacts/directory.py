@@ -59,7 +59,7 @@ def find(
             rows = rows.where(getattr(Contact, name) == value)
     if q:
         rows = rows.where(func.instr(Contact.folded, q.casefold()) > 0)
-    return paginate(session, Contact, rows, page=page, page_size=page_size, searched=bool(q))
+    return paginate(session, Contact, rows, page=page, page_size=page_size)
 
 
 def get(session: Session, login: Login, contact_id: str, *, lock: bool = False) -> Contact:

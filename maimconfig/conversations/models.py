@@ -45,7 +45,7 @@ class Conversation(Timestamped, Base):
         Index(None, "tenant_id", "last_activity_at", "id"),
         Index(None, "last_activity_at", "id"),
         Index(None, "assignee_id", "status"),
-        Index(None, "status", "tenant_id"),
+        Index(None, "status", "tenant_id", "current_agent_type", "assignee_id"),
         Index(None, "created_at"),
         Index(None, "resolved_at"),
         MYSQL_TABLE,

@@ -23,6 +23,7 @@ from maimconfig.users.models import User
 
 MANAGE = "conversation.manage"
 NOBODY, ME = "none", "me"
+MOST_CONTACTS = 500  # that a search looks conversations up by
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,15 @@ def find(
     if assignee_id is not None:
         wanted.append(_had_by(login, assignee_id))
     if q:
-        wanted.append(_mentions(q))
+        wanted.append(_mentions(session, q))
+    total = session.scalar(select(func.count()).select_from(Conversation).where(*wanted)) or 0
     latest = (Conversation.last_activity_at, Conversation.id)
-    matching = select(Conversation.id).where(*wanted)
-    ids, total = cut_out(session, matching, latest, limit=limit, offset=offset, searched=bool(q))
     # The index alone finds the ids of a far page; only its own rows are then read.
-    cut = ids.subquery()
+    matching = select(Conversation.id).where(*wanted)
+    ids = cut_out(matching, latest, limit=limit, offset=offset, total=total).subquery()
     rows = session.execute(
         select(Conversation, Contact, User)
-        .join(cut, cut.c.id == Conversation.id)
+        .join(ids, ids.c.id == Conversation.id)
         .join(Contact, Contact.id == Conversation.contact_id)
         .outerjoin(User, User.id == Conversation.assignee_id)
         .order_by(*(column.desc() for column in latest))
@@ -259,8 +260,11 @@ def _had_by(login: Login, assignee_id: str) -> ColumnElement[bool]:
     return Conversation.assignee_id == (login.user_id if assignee_id == ME else assignee_id)
 
 
-def _mentions(q: str) -> ColumnElement[bool]:
-    contacts = select(Contact.id).where(func.instr(Contact.folded, q.casefold()) > 0)
+def _mentions(session: Session, q: str) -> ColumnElement[bool]:
+    matching = select(Contact.id).where(func.instr(Contact.folded, q.casefold()) > 0)
+    # Of a few an index finds the conversations, which the database can't know beforehand.
+    few = session.scalars(matching.limit(MOST_CONTACTS + 1)).all()
+    contacts = few if len(few) <= MOST_CONTACTS else matching
     return Conversation.contact_id.in_(contacts) | (Conversation.id == q)
 
 

@@ -113,7 +113,7 @@ def page_of(item: type[Schema]) -> type[Schema]:
 
 def paginate(
     session: Session, model: type[T], rows: Select[Any], *, page: int, page_size: int,
-    total: int | None = None, newest: str = "created_at", searched: bool = False,
+    total: int | None = None, newest: str = "created_at",
 ) -> Page[T]:  # fmt: skip
     """Cut one page out of a query, newest first.
 
@@ -123,15 +123,14 @@ def paginate(
         page, page_size: which page.
         total: how many objects there are, when something keeps count of them already.
         newest: the column that says what is new.
-        searched: see `cut_out`.
     """
+    if total is None:
+        total = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
     key, moment = model.id, getattr(model, newest)  # type: ignore[attr-defined]
-    ids, total = cut_out(
-        session, rows, (moment, key), limit=page_size, offset=(page - 1) * page_size, total=total,
-        searched=searched,
-    )  # fmt: skip
     # The index alone finds the ids of a far page; only its own rows are then read.
-    cut = ids.subquery()
+    cut = cut_out(
+        rows, (moment, key), limit=page_size, offset=(page - 1) * page_size, total=total
+    ).subquery()
     found = select(model).join(cut, key == cut.c.id).order_by(moment.desc(), key.desc())
     return Page(session.scalars(found).all(), page, page_size, total)
 
@@ -164,38 +163,18 @@ def stretch(*, limit: int, offset: int, total: int) -> Stretch:
 
 
 def cut_out(
-    session: Session, rows: Select[Any], order: Sequence[Any], *, limit: int, offset: int,
-    total: int | None = None, searched: bool = False,
-) -> tuple[Select[Any], int]:  # fmt: skip
-    """A stretch of a list that is ordered by descending columns, and how long the list is.
+    rows: Select[Any], order: Sequence[Any], *, limit: int, offset: int, total: int
+) -> Select[Any]:
+    """A stretch of a list that is ordered by descending columns.
 
     Args:
-        rows: selects the ids of all of them, without an order.
+        rows: all of them, without an order.
         order: the columns, which put the rows into one order.
-        total: how many rows there are, when it is known.
-        searched: no index finds the rows, so that looking at each once is what it costs.
+        total: how many rows there are.
 
     Returns:
-        a select of the stretch's ids, in the one or the other direction.
+        the rows of the stretch, in the one or the other direction.
     """
-    if searched:
-        return _searched(session, rows, order, limit, offset)
-    if total is None:
-        total = _count(session, rows)
     found = stretch(limit=limit, offset=offset, total=total)
     directed = [column.asc() if found.from_end else column.desc() for column in order]
-    return rows.order_by(*directed).limit(found.limit).offset(found.skip), total
-
-
-def _searched(
-    session: Session, rows: Select[Any], order: Sequence[Any], limit: int, offset: int
-) -> tuple[Select[Any], int]:
-    counted = rows.add_columns(func.count().over()).order_by(*(column.desc() for column in order))
-    found = session.execute(counted.limit(limit).offset(offset)).all()
-    total = found[0][1] if found else _count(session, rows) if offset else 0
-    [key] = rows.selected_columns
-    return select(key).where(key.in_([row[0] for row in found])), total
-
-
-def _count(session: Session, rows: Select[Any]) -> int:
-    return session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+    return rows.order_by(*directed).limit(found.limit).offset(found.skip)

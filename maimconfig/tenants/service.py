@@ -109,7 +109,7 @@ def find(
             rows = rows.where(getattr(Tenant, column) == value)
     if q:
         rows = rows.where(func.instr(Tenant.folded_name, q.casefold()) > 0)
-    return paginate(session, Tenant, rows, page=page, page_size=page_size, searched=bool(q))
+    return paginate(session, Tenant, rows, page=page, page_size=page_size)
 
 
 def is_taken(session: Session, tenant_name: str) -> bool:

@@ -26,9 +26,10 @@ def dashboard(session: Session, login: Login) -> dict[str, Any]:
     """Counts of all kinds of objects by status, usage today and this month, and the conversations
     of the tenants that a user serves."""
     now = clock.now()
+    _, by_status = _users_by(session)
     alive = select(func.count()).select_from(AgentActivity).where(AgentActivity.expires_at > now)
     return {
-        "users": _by(session, User.status),
+        "users": {"total": by_status.total(), **by_status},
         "tenants": _by(session, Tenant.status),
         "agents": {**_by(session, Agent.status), "alive": session.scalar(alive) or 0},
         "api_keys": _by(session, ApiKey.status),
@@ -43,11 +44,7 @@ def users(session: Session) -> dict[str, Any]:
     now = clock.now()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     living = and_(LoginSession.ended_at.is_(None), LoginSession.expires_at > now)
-    by_role, by_status = Counter[str](), Counter[str]()
-    kinds = select(User.role, User.status, func.count()).group_by(User.role, User.status)
-    for role, status, number in session.execute(kinds):
-        by_role[role] += number
-        by_status[status] += number
+    by_role, by_status = _users_by(session)
     return {
         "total": by_role.total(),
         "by_role": by_role,
@@ -56,6 +53,16 @@ def users(session: Session) -> dict[str, Any]:
         "logged_in_today": _count(session, User, User.last_login_at >= midnight),
         "registrations": _registrations(session, midnight),
     }
+
+
+def _users_by(session: Session) -> tuple[Counter[str], Counter[str]]:
+    """How many users there are of each role, and of each status."""
+    by_role, by_status = Counter[str](), Counter[str]()
+    kinds = select(User.role, User.status, func.count()).group_by(User.role, User.status)
+    for role, status, number in session.execute(kinds):
+        by_role[role] += number
+        by_status[status] += number
+    return by_role, by_status
 
 
 def _by(session: Session, column: Any) -> dict[str, int]:

@@ -110,7 +110,7 @@ def find(
         rows = rows.where(
             or_(func.instr(User.folded_username, part) > 0, func.instr(User.folded_email, part) > 0)
         )
-    found = paginate(session, User, rows, page=page, page_size=page_size, searched=bool(q))
+    found = paginate(session, User, rows, page=page, page_size=page_size)
     presence.load_tenants(session, found.items)
     return found
 

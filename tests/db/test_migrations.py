@@ -9,11 +9,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import inspect, make_url, select, text
+from sqlalchemy import Engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from maimconfig.db import engine, migrations
@@ -94,6 +95,25 @@ def test_half_way(database: Database, lost: tuple[str, ...]) -> None:
     assert migrations.differences(database) == []
     with database.reader.connect() as connection:
         assert len(connection.scalars(select(AgentTemplate.id)).all()) == len(BUILTIN_TEMPLATES)
+
+
+def test_mysqls_own_sql(database: Database) -> None:
+    """An upgrade says nothing that MariaDB understands and MySQL doesn't: whether there is an
+    index already."""
+    said: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        migrations.upgrade(database)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    of_indexes = [statement for statement in said if " INDEX " in statement.split("(")[0]]
+    assert len(of_indexes) > 50
+    if not database.is_sqlite:
+        assert [statement for statement in of_indexes if "EXISTS" in statement] == []
 
 
 def test_foreign_keys_hold(database: Database) -> None:

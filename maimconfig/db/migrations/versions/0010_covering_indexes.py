@@ -11,12 +11,16 @@ down_revision = "0009"
 def upgrade() -> None:
     """Make the new ones first: MySQL drops none that a foreign key depends on."""
     _index("agents", "tenant_id", "created_at", "id", "folded_name")
+    _index("agents", "status")
+    _index("api_keys", "status")
+    _index("conversations", "status", "tenant_id", "current_agent_type", "assignee_id")
     _index("contacts", "tenant_id", "merged_into", "created_at", "id", "is_guest")
     _index("contacts", "merged_into", "created_at", "id", "tenant_id", "is_guest")
     _index("login_sessions", "user_id", "ended_at", "expires_at")
     _index("login_sessions", "expires_at", "ended_at")
     _index("users", "last_login_at")
     _drop("agents", "tenant_id", "created_at", "id")
+    _drop("conversations", "status", "tenant_id")
     _drop("contacts", "tenant_id", "created_at", "id")
     _drop("contacts", "created_at", "id")
     _drop("contacts", "merged_into")
