@@ -59,6 +59,8 @@ ARRIVING = 120.0  # s from a request's first byte to its last
 # A plane that has all its connections closes those that did nothing for so long.
 SPARED = 5.0  # s
 ARRIVING_WHEN_FULL = 15.0  # s
+# So many open connections make a turn of the loop as long as taking in another one.
+CROWD = 50
 CLOCK_MOVED = 1.0  # s; less is the clock's own correction
 
 
@@ -150,6 +152,17 @@ class PlaneServer(TcpWSGIServer):  # type: ignore[misc]
             self._make_room()
         self.full = full
         return bool(super().readable()) and not full
+
+    def handle_accept(self) -> None:
+        """Take in a connection, or several where many are open: each turn of the loop looks at all
+        of them, so that a crowd of newcomers would have to wait for as many turns."""
+        number = len(self.active_channels)
+        more = min(number // CROWD, self.connections - number - 1)
+        for _ in range(1 + max(more, 0)):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                break
 
     def maintenance(self, now: float) -> None:
         """Close what is idle, and whose client lets us wait; waitress calls it now and then."""
