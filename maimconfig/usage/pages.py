@@ -39,7 +39,7 @@ def cut(
     part = every.c.part
     counted = select(func.count(part.distinct()), func.min(part), func.max(part))
     total, first, last = session.execute(counted).one()
-    if page_size is not None:
+    if page_size is not None and (page > 1 or total > page_size):
         found = stretch(limit=page_size, offset=(page - 1) * page_size, total=total)
         pieces = [piece for span in spans for piece in _in_order(session, span)]
         first, last = session.execute(_ends(pieces, found)).one() if found.limit else (None, None)
