@@ -71,9 +71,8 @@ def make(
     """
     window = (tenant_id, since, until)
     groups = list(_of_groups(*window, group_by)) if group_by else []
-    total, chosen = cut(session, groups, page, page_size) if groups else (0, None)
-    of_groups = [group.rows for group in groups]
-    totals, *items = _rows(session, list(_of_all(*window)), of_groups, chosen)
+    total, chosen = cut(session, groups, page, page_size) if groups else (0, [])
+    totals, *items = _rows(session, list(_of_all(*window)), chosen)
     return {
         "tenant_id": tenant_id,
         "group_by": group_by,
@@ -131,31 +130,28 @@ def _of_groups(
     column, lengths = GROUPS[group_by]
     for span in spans(since, until, lengths):
         if span.length == RECORDS:
-            yield Groups(_summed(tenant_id, group_by, span, _part(column, group_by)), False)
+            yield Groups(_summed(tenant_id, group_by, span, _part(column, group_by)))
         elif group_by in TIMES:
             period = func.substr(UsageSum.period, 1, LENGTHS[group_by])
             whole = group_by == span.length
             part = UsageSum.period if whole else period
-            yield Groups(_summed(tenant_id, "all", span, part), False)
+            yield Groups(_summed(tenant_id, "all", span, part))
         else:
-            yield Groups(_summed(tenant_id, group_by, span, UsageSum.part), True)
+            yield Groups(_summed(tenant_id, group_by, span, UsageSum.part), span.length)
 
 
 def _rows(
-    session: Session, all_of_it: Sequence[Select[Any]], groups: Sequence[Select[Any]],
-    chosen: tuple[str, str] | None,
-) -> Sequence[Mapping[Any, Any]]:  # fmt: skip
-    """The totals and then the chosen groups, in one statement, so that they fit together."""
+    session: Session, all_of_it: Sequence[Select[Any]], groups: Sequence[Select[Any]]
+) -> Sequence[Mapping[Any, Any]]:
+    """The totals and then the groups, in one statement, so that they fit together."""
     if not all_of_it:
         return [dict.fromkeys(SUMMED_UP, 0)]
     every = union_all(*all_of_it).subquery()
     wanted = [select(null().label("part"), *_added(every))]
-    if chosen is not None:
+    if groups:
         every = union_all(*groups).subquery()
         wanted.append(
-            select(every.c.part, *_added(every))
-            .where(every.c.part.between(*chosen), every.c.requests > 0)
-            .group_by(every.c.part)
+            select(every.c.part, *_added(every)).where(every.c.requests > 0).group_by(every.c.part)
         )
     return session.execute(union_all(*wanted).order_by("part")).mappings().all()
 

@@ -59,6 +59,14 @@ def spans(since: datetime | None, until: datetime | None, lengths: Sequence[str]
         yield from spans(last, until, lengths[1:])
 
 
+def periods(first: str, last: str, length: str) -> Iterator[str]:
+    """Every year, month or day from one to another, as sums name them (`2026`, `2026-11`, …)."""
+    moment: datetime | None = datetime.fromisoformat(f"{first}-01-01"[:10])
+    while moment is not None and (name := moment.isoformat()[: len(first)]) <= last:
+        yield name
+        moment = _next_start(moment + timedelta.resolution, length)
+
+
 def _floor(moment: datetime, length: str) -> datetime:
     return moment.replace(**_FLOOR[length])  # type: ignore[arg-type]
 
