@@ -22,12 +22,16 @@ class Groups(NamedTuple):
 
     Attributes:
         rows: `part` and the measures of each, some of them more than once.
+        are_records: they are no stored sums.
         length: `year`, `month` or `day` of stored sums of agents, keys, …, which an index has in
             order within each period; None of what else is grouped.
+        periods: those that there are; None where they aren't known, or too many.
     """
 
     rows: Select[Any]
+    are_records: bool = False
     length: str | None = None
+    periods: Sequence[str] | None = None
 
 
 def cut(
@@ -46,45 +50,50 @@ def cut(
     found = stretch(limit=size, offset=(page - 1) * size, total=total)
     if not found.limit:
         return total, []
-    pieces = [piece for span in spans for piece in _by_period(session, span)]
-    first, last = session.execute(_ends(map(_named, pieces), found)).one()
-    return total, [_between(piece, first, last) for piece in pieces]
+    known = [_with_periods(session, span) for span in spans]
+    pieces = [piece for span in known for piece in _by_period(span)]
+    first, last = session.execute(_ends(pieces, found)).one()
+    return total, [_between(span, first, last) for span in known]
 
 
-def _by_period(session: Session, span: Groups) -> Iterator[Groups]:
-    """A span period by period; as it is, where it has no or too many periods."""
+def _with_periods(session: Session, span: Groups) -> Groups:
     if span.length is None:
-        yield span
-        return
+        return span
     ends = span.rows.with_only_columns(func.min(UsageSum.period), func.max(UsageSum.period))
     first, last = session.execute(ends).one()
-    if not first:  # there is none
+    if not first:
+        return span._replace(periods=())
+    every = tuple(islice(periods(first, last, span.length), MOST_PERIODS + 1))
+    return span._replace(periods=every) if len(every) <= MOST_PERIODS else span
+
+
+def _by_period(span: Groups) -> Iterator[Select[Any]]:
+    """The parts of a span, in order where its periods are known."""
+    named = _named(span)
+    if span.periods is None:
+        yield named
         return
-    every = list(islice(periods(first, last, span.length), MOST_PERIODS + 1))
-    if len(every) > MOST_PERIODS:
-        yield span
-        return
-    for period in every:
-        yield span._replace(rows=span.rows.where(UsageSum.period == period))
+    for period in span.periods:
+        yield named.where(UsageSum.period == period)
 
 
 def _named(span: Groups) -> Select[Any]:
     """The parts of a span that have any requests."""
-    if span.length is not None:
-        return span.rows.with_only_columns(UsageSum.part).where(UsageSum.requests > 0)
-    every = span.rows.subquery()
-    return select(every.c.part).where(every.c.requests > 0)
+    parts = span.rows.with_only_columns(span.rows.selected_columns.part)
+    return parts if span.are_records else parts.where(UsageSum.requests > 0)
 
 
 def _between(span: Groups, first: str, last: str) -> Select[Any]:
     """The rows of a span whose parts are between two."""
     if span.length is not None:
-        return span.rows.where(UsageSum.part.between(first, last))
+        rows = span.rows.where(UsageSum.part.between(first, last))
+        # By scope, kind, period and part the primary key finds them.
+        return rows if span.periods is None else rows.where(UsageSum.period.in_(span.periods))
     every = span.rows.subquery()
     return select(every).where(every.c.part.between(first, last))
 
 
-def _ends(pieces: Iterator[Select[Any]], found: Stretch) -> Select[Any]:
+def _ends(pieces: Sequence[Select[Any]], found: Stretch) -> Select[Any]:
     """The first and the last part of a stretch, of which each piece gives as many as may count."""
 
     def directed(parts: Select[Any]) -> Select[Any]:

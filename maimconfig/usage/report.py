@@ -130,14 +130,16 @@ def _of_groups(
     column, lengths = GROUPS[group_by]
     for span in spans(since, until, lengths):
         if span.length == RECORDS:
-            yield Groups(_summed(tenant_id, group_by, span, _part(column, group_by)))
+            rows = _summed(tenant_id, group_by, span, _part(column, group_by))
+            yield Groups(rows, are_records=True)
         elif group_by in TIMES:
             period = func.substr(UsageSum.period, 1, LENGTHS[group_by])
             whole = group_by == span.length
             part = UsageSum.period if whole else period
             yield Groups(_summed(tenant_id, "all", span, part))
         else:
-            yield Groups(_summed(tenant_id, group_by, span, UsageSum.part), span.length)
+            rows = _summed(tenant_id, group_by, span, UsageSum.part)
+            yield Groups(rows, length=span.length)
 
 
 def _rows(
