@@ -52,6 +52,8 @@ def cut(
         return total, []
     known = [_with_periods(session, span) for span in spans]
     pieces = [piece for span in known for piece in _by_period(span)]
+    if not pieces:  # all were deleted just now
+        return total, []
     first, last = session.execute(_ends(pieces, found)).one()
     return total, [_between(span, first, last) for span in known]
 

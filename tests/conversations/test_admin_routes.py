@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from maimconfig.conversations import staff
 from maimconfig.conversations.models import OwedReply
 from maimconfig.runtime import Runtime
 from tests import factories
@@ -75,6 +76,19 @@ def test_filters(public: Api, runtime: Runtime) -> None:
     assert ids(agent, agent_id=free.chat.agent_id) == [free.id]
     assert ids(agent, q="ärger") == ids(agent, q=mine.id) == [mine.id]
     assert ids(agent, q="%") == ids(agent, tenant_id="tenant_nope") == []
+
+
+@pytest.mark.parametrize("most_contacts", [staff.MOST_CONTACTS, 1])
+def test_search(
+    most_contacts: int, public: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search finds the conversations of all contacts that match, of few and of many."""
+    monkeypatch.setattr(staff, "MOST_CONTACTS", most_contacts)
+    agent = users.person(public, "agent")
+    found = [made.talk(runtime, user_id=f"Ärger {number}") for number in range(3)]
+    made.talk(runtime, user_id="friede")
+    assert set(ids(agent, q="ärger")) == {talk.id for talk in found}
+    assert ids(agent, q="ÄRGER 2") == [found[2].id]
 
 
 def test_take_over(public: Api, runtime: Runtime) -> None:
