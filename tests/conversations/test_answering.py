@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from structlog.testing import CapturingLogger
 
 from maimconfig import clock
 from maimconfig.chat.models import PendingReply
-from maimconfig.conversations import handoff, owed, service
+from maimconfig.conversations import handoff, owed, replying, service
 from maimconfig.conversations.answering import Answering
 from maimconfig.conversations.models import ConversationMessage, OwedReply
 from maimconfig.conversations.replying import Replying
@@ -257,6 +258,35 @@ def test_provider_fails(
     partial = [row.state for row in talk.rows(ConversationMessage) if row.sender_type == "ai"]
     assert partial == ["partial"] * (len(steps) - 1)
     assert talk.rows(OwedReply) == []
+
+
+@pytest.mark.parametrize("bugs", [1, replying.MAX_ATTEMPTS])
+def test_bug(
+    bugs: int, runtime: Runtime, script: Script, answering: Answering,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """An error of our own is logged, and the reply tried again; after three a person has to."""
+    log, complete, left = CapturingLogger(), replying.chat.complete, iter(range(bugs))
+
+    def sometimes(*arguments: Any, **options: Any) -> Any:
+        if next(left, None) is None:
+            return complete(*arguments, **options)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(replying, "log", log)
+    monkeypatch.setattr(replying, "REST", timedelta(0))
+    monkeypatch.setattr(replying.chat, "complete", sometimes)
+    script.steps = ["好的"]
+    talk = made.talk(runtime)
+    talk.say()
+    owed_id = talk.rows(OwedReply)[0].id
+    answering.start()
+    until(lambda: talk.rows(OwedReply) == [])
+    told = [(call.method_name, call.args, call.kwargs) for call in log.calls]
+    assert told == [("exception", ("reply.failed",), {"owed_id": owed_id})] * bugs
+    answered = bugs < replying.MAX_ATTEMPTS
+    assert said(talk, "ai") == ["好的"] * answered
+    assert talk.now().handoff_reason == (None if answered else "provider_failed")
 
 
 def test_quota(runtime: Runtime, script: Script, answering: Answering) -> None:
