@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from maimconfig.agents.marks import Marks
+from maimconfig.audit.counted import LogCount
 from maimconfig.background import Background
 from maimconfig.chat.slots import Slots
 from maimconfig.chat.unsettled import Unsettled
@@ -57,6 +58,7 @@ class Runtime:
         key_usage: counts of key checks that are not yet written.
         realtime_address: where this process's own gateway listens, as host:port.
         agent_marks: where far pages of agents begin.
+        audit_count: how many entries the audit log had.
         draining: True once the process was told to stop.
         background: writes the counts, and tidies up.
         unsettled: replies that ended while the database was away.
@@ -76,6 +78,7 @@ class Runtime:
     key_usage: KeyUsage = field(default_factory=KeyUsage)
     realtime_address: str | None = None
     agent_marks: Marks = field(default_factory=Marks)
+    audit_count: LogCount = field(default_factory=LogCount)
     draining: bool = False
 
     def __post_init__(self) -> None:

@@ -99,4 +99,6 @@ def find(
         rows = rows.where(AuditLog.created_at >= since)
     if until is not None:
         rows = rows.where(AuditLog.created_at < until)
-    return paginate(session, AuditLog, rows, page=page, page_size=page_size)
+    whole = (tenant_id, resource, actor, since, until) == (None,) * 5
+    total = session.runtime.audit_count.total(session) if whole else None
+    return paginate(session, AuditLog, rows, page=page, page_size=page_size, total=total)
