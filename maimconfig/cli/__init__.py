@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 
 import click
 
-from maimconfig import __version__
-from maimconfig.backup.container import BackupError
-from maimconfig.cli.backup import backup, restore
-from maimconfig.cli.create_admin import create_admin
-from maimconfig.cli.db import db
-from maimconfig.cli.doctor import doctor
-from maimconfig.cli.moving import apply, export, import_, import_legacy
-from maimconfig.cli.secrets import rotate_secret
-from maimconfig.cli.serve import serve
-from maimconfig.cli.show_settings import show_settings
-from maimconfig.db.lifecycle import StartError
-from maimconfig.http.errors import AppError
-from maimconfig.moving.errors import MovingError
-from maimconfig.settings import SettingsError
-from maimconfig.system.catalogue import CatalogueError
+from maimconfig import __version__, collector
+
+_COMMANDS = {
+    "serve": "serve:serve",
+    "db": "db:db",
+    "create-admin": "create_admin:create_admin",
+    "rotate-secret": "secrets:rotate_secret",
+    "settings": "show_settings:show_settings",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+    "export": "moving:export",
+    "import": "moving:import_",
+    "apply": "moving:apply",
+    "import-legacy": "moving:import_legacy",
+    "doctor": "doctor:doctor",
+}
 
 
-@click.group()
+class _Commands(click.Group):
+    """Commands whose modules are imported when they are asked for, so that each starts quickly."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Their names."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name; None when there is none."""
+        if name not in _COMMANDS:
+            return None
+        with collector.paused():
+            command: click.Command = pkgutil.resolve_name(f"{__name__}.{_COMMANDS[name]}")
+        return command
+
+
+@click.group(cls=_Commands)
 @click.version_option(__version__)
 def cli() -> None:
     """The control plane and chat backend of multi-tenant AI chatbots."""
-
-
-_COMMANDS = (
-    serve,
-    db,
-    create_admin,
-    rotate_secret,
-    show_settings,
-    backup,
-    restore,
-    export,
-    import_,
-    apply,
-    import_legacy,
-    doctor,
-)
-# What an operator can mend; the text of each is a sentence.
-_MENDABLE = (SettingsError, StartError, CatalogueError, AppError, BackupError, MovingError)
-
-for command in _COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:
     """Run the command; what an operator can mend ends with one sentence, not a traceback."""
     try:
         cli()
-    except _MENDABLE as error:
+    except Exception as error:
+        from maimconfig.cli.mendable import MENDABLE
+
+        if not isinstance(error, MENDABLE):
+            raise
         click.echo(f"maimconfig: {error}", err=True)
         sys.exit(1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from maimconfig import logs
+from maimconfig import collector, logs
 from maimconfig.db.lifecycle import StartError
 from maimconfig.planes import PLANES
 from maimconfig.realtime.bus import MISSED
@@ -103,6 +103,7 @@ def binds_of(settings: Settings, planes: tuple[str, ...]) -> dict[str, Bind]:
     return binds
 
 
+@collector.paused()
 def open_planes(settings: Settings, planes: tuple[str, ...], auto_migrate: bool) -> Planes:
     """The planes of one process, over one runtime."""
     from maimconfig.app import create_app
@@ -157,6 +158,7 @@ def _prepare(settings: Settings, auto_migrate: bool) -> None:
         Runtime.open(settings, auto_migrate=auto_migrate).close()
 
 
+@collector.paused()
 def _import_all(planes: Collection[str]) -> None:
     from maimconfig import app  # noqa: F401
 
