@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import random
@@ -90,7 +91,10 @@ class PrivateServer:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once (SIGKILL), as a crash would; the data stays."""
+        """End it and its children at once (SIGKILL), as a crash would; the data stays."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
