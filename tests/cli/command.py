@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 
 from click.testing import CliRunner, Result
 
 from maimconfig.cli import cli
+from tests.servers.forked import Forked
 
 LIMIT_SECONDS = 120
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "COV", "PYTHON")
@@ -25,15 +26,14 @@ def maimconfig(
     *arguments: str, instance: Path, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [Path(sys.executable).with_name("maimconfig"), *arguments],
-        env=environment(instance, **settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "stderr")
+        env = environment(instance, **settings)
+        process = Forked(arguments, folder=Path.cwd(), env=env, log=log)
+        said, _ = process.communicate(LIMIT_SECONDS)
+        return subprocess.CompletedProcess(
+            arguments, process.wait(), said, log.read_text(errors="replace")
+        )
 
 
 def invoke(*arguments: str, instance: Path, **settings: str) -> Result:

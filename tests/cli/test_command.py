@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,19 @@ COMMANDS = ("serve", "db", "create-admin", "rotate-secret", "settings")
 
 
 def test_version(tmp_path: Path) -> None:
-    """`--version` tells the package's version."""
-    assert succeeds("--version", instance=tmp_path) == f"maimconfig, version {__version__}\n"
+    """`--version` tells the package's version, to users in a process that imports anew."""
+    told = f"maimconfig, version {__version__}\n"
+    script = Path(sys.executable).with_name("maimconfig")
+    assert subprocess.check_output([script, "--version"], text=True) == told
+    assert succeeds("--version", instance=tmp_path) == told
+
+
+def test_only_what_is_asked_for() -> None:
+    """What a command needs is imported when it is asked for."""
+    code = "import sys, maimconfig.cli; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "click" in modules
+    assert {"sqlalchemy", "flask", "marshmallow"}.isdisjoint(modules)
 
 
 def test_help(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def rss_mb(pid: int) -> float:
 def test_first_start(live_service: Start, record_testsuite_property: Any) -> None:
     """Started on nothing, it says where it listens, answers at once, and is small."""
     begun = time.monotonic()
-    service = live_service()
+    service = live_service(fresh=True)
     for plane in ("internal", "public"):
         answer = httpx.get(f"{service.urls[plane]}/health")
         assert (answer.status_code, answer.json()["status"]) == (200, "healthy")

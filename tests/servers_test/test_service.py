@@ -12,11 +12,12 @@ from tests.servers.service import LiveService
 Start = Callable[..., LiveService]
 
 
+@pytest.mark.parametrize("fresh", [True, False])
 def test_it_answers_on_both_planes_until_it_is_told_to_stop(
-    live_service: Start, migrated_database_url: str
+    live_service: Start, migrated_database_url: str, fresh: bool
 ) -> None:
     """It's ready once it's there; SIGTERM ends it with exit code 0."""
-    service = live_service(migrated_database_url)
+    service = live_service(migrated_database_url, fresh=fresh)
     for plane in (service.internal, service.public):
         assert httpx.get(f"{plane}/health/live").status_code == 200
     assert service.stop() == 0
@@ -24,9 +25,10 @@ def test_it_answers_on_both_planes_until_it_is_told_to_stop(
         httpx.get(f"{service.internal}/health/live")
 
 
-def test_it_starts_again(live_service: Start) -> None:
+@pytest.mark.parametrize("fresh", [True, False])
+def test_it_starts_again(live_service: Start, fresh: bool) -> None:
     """After a stop, a kill or in one go, with the same instance folder."""
-    service = live_service()
+    service = live_service(fresh=fresh)
     first = service.process.pid
     service.restart()
     assert service.process.pid != first
