@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
@@ -74,7 +74,7 @@ class Api:
         if kind == "application/json" and response.data:
             schema = documented[status].get("content", {}).get(kind, {}).get("schema")
             assert schema is not None, f"{where}: no schema is documented"
-            validator = self._validator(schema, method, path, status)
+            validator = self.validator(schema, method, path, status)
             problems = [error.message for error in validator.iter_errors(response.get_json())]
             assert not problems, f"{where}: {problems}"
 
@@ -88,7 +88,8 @@ class Api:
             _specs[title] = answer.get_json()
         return _specs[title]
 
-    def _validator(self, schema: dict[str, Any], *place: str) -> Draft202012Validator:
+    def validator(self, schema: dict[str, Any], *place: str) -> Draft202012Validator:
+        """Of a schema of the plane's document; made once for a place in it."""
         key = (self.app.config["API_TITLE"], *place)
         if key not in _validators:
             components = self.spec["components"]

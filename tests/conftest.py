@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
         # Hundreds of processes are started, which can't all leave bytecode behind where
         # PYTHONDONTWRITEBYTECODE is set.
         compileall.compile_dir(config.rootpath / "maimconfig", quiet=1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: one worker more than there are CPUs, for a test waits a third of its time."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

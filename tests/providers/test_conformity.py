@@ -11,20 +11,19 @@ import pytest
 from maimconfig.providers.service import Providers
 from maimconfig.providers.types import Failure
 from tests.providers.asking import ask, target
-from tests.servers.private import PrivateServer, free_port
+from tests.servers.private import PrivateServer
 
 
 class MockAiApi(PrivateServer):
-    """mock-ai-api of PyPI; it speaks Anthropic's protocol too, at another port."""
+    """mock-ai-api of PyPI."""
 
     program = "python"
     package = "python3"
 
     def command(self) -> list[str]:
-        """Its command, by the Python that runs the tests."""
-        code = "import server; server.main()"
-        ports = ["--openai-port", str(self.port), "--anthropic-port", str(free_port())]
-        return [sys.executable, "-c", code, *ports]
+        """Its half that we speak to, by the Python that runs the tests."""
+        served = ["-m", "uvicorn", "app.openai_app:app", "--host", "127.0.0.1"]
+        return [sys.executable, *served, "--port", str(self.port)]
 
     def answers(self) -> bool:
         """Whether it is healthy."""

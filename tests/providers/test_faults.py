@@ -82,7 +82,8 @@ def test_fault(
 ) -> None:
     """Each fault has its failure, and nothing was produced."""
     provider.default = behaviour
-    pieces, end = events(providers, provider, stream, endpoint_fields={"timeout": 0.5})
+    patience = {"timeout": 0.5 if failure is Failure.TIMEOUT else 4}
+    pieces, end = events(providers, provider, stream, endpoint_fields=patience)
     assert (end.failure, [a.status for a in end.attempts]) == (failure, [status])
     assert (pieces, end.text, end.tokens_in, end.tokens_out) == ([], "", 0, 0)
     assert end.first_delta_ms is None

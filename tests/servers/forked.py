@@ -1,4 +1,4 @@
-"""The command in processes that start quickly, for they are forked from one that has imported it."""
+"""The command in processes that start quickly: forks of one that has imported it."""
 
 from __future__ import annotations
 
