@@ -79,31 +79,49 @@ def as_path(value: str) -> str:
     return quote(value.encode("utf-8", "surrogatepass"), safe="")
 
 
-def bodies(
-    valid: dict[str, Any], schema: dict[str, Any], *, deep: bool
-) -> Iterator[dict[str, Any]]:
-    """Bodies that are wrong in one place, from one that is right.
+def wrong_everywhere(valid: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Bodies that have one value in all fields, for each of which an answer tells what is wrong.
 
     Args:
         valid: a body that is accepted.
         schema: of the body, with its references resolved one level deep.
-        deep: go one level into objects too.
     """
-    names = sorted({*schema.get("properties", {}), *valid})
+    names = _names(valid, schema)
+    inner = {name: within for name in names if (within := _within(schema, name))}
+    for value in VALUES:
+        yield dict.fromkeys(names, value)
+        if inner:
+            yield {**valid, **{name: dict.fromkeys(inner[name], value) for name in inner}}
     for name in names:
         yield {key: value for key, value in valid.items() if key != name}
-        for value in VALUES:
-            yield {**valid, name: value}
-        for inner in _within(schema.get("properties", {}).get(name, {})) if deep else ():
-            for value in VALUES:
-                yield {**valid, name: {inner: value}}
     yield {**valid, "unknown\0": 1}
     yield {**valid, "x" * 100_000: 1}
     yield {**valid, **{f"unknown{number}": 1 for number in range(1000)}}
 
 
-def _within(schema: dict[str, Any]) -> list[str]:
-    return sorted(schema.get("properties", {}))
+def wrong_in_one_place(
+    valid: dict[str, Any], schema: dict[str, Any], *, deep: bool
+) -> Iterator[dict[str, Any]]:
+    """Bodies that have one value in one field, and are right but for that.
+
+    Args:
+        valid, schema: as above.
+        deep: go one level into objects too.
+    """
+    for name in _names(valid, schema):
+        for value in VALUES:
+            yield {**valid, name: value}
+        for inner in _within(schema, name) if deep else ():
+            for value in VALUES:
+                yield {**valid, name: {inner: value}}
+
+
+def _names(valid: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    return sorted({*schema.get("properties", {}), *valid})
+
+
+def _within(schema: dict[str, Any], name: str) -> list[str]:
+    return sorted(schema.get("properties", {}).get(name, {}).get("properties", {}))
 
 
 def as_json(body: Any) -> bytes:

@@ -143,15 +143,17 @@ def attack(attacker: Attacker) -> None:
 
 
 def attack_fields(attacker: Attacker) -> None:
-    """Every field of the body with every value."""
-    valid = attacker.right.body
-    if valid is None:
+    """Every field of the body with every value: all fields at once, and alone where the value is
+    as documented, so that it is on its merits alone what comes of it."""
+    if attacker.right.body is None:
         return
-    schema = attacker.body_schema()
-    for body in attacks.bodies(valid(attacker.world), schema, deep=attacker.on_sqlite):
-        if attacker.on_sqlite or attacker.fits(body):
+    valid, schema = attacker.right.body(attacker.world), attacker.body_schema()
+    if attacker.on_sqlite:
+        for body in attacks.wrong_everywhere(valid, schema):
             attacker.send(**{**attacker.valid(), **json_body(body)})
-    assert attacker.sent > len(attacks.VALUES) or not attacker.on_sqlite
+    for body in attacks.wrong_in_one_place(valid, schema, deep=attacker.on_sqlite):
+        if attacker.fits(body):
+            attacker.send(**{**attacker.valid(), **json_body(body)})
 
 
 def attack_bodies(attacker: Attacker) -> None:
