@@ -12,7 +12,7 @@ def paused() -> Iterator[None]:
     """Leave garbage alone for a while.
 
     Imports make half a million objects and drop next to none: looking them through again and again
-    took a seventh of the start.
+    took a seventh of the time that they need.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -7,25 +7,24 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import structlog
 
 from maimconfig import collector, logs
+from maimconfig.app import create_app
 from maimconfig.db.lifecycle import StartError
 from maimconfig.planes import PLANES
 from maimconfig.realtime.bus import MISSED
+from maimconfig.runtime import Runtime
 from maimconfig.serving import Bind, Load, Planes, SelfServing, ServeError, run
 from maimconfig.setting_types import is_loopback
 from maimconfig.settings import Settings, SettingsError, load_settings
 from maimconfig.system.catalogue import CatalogueError
-
-if TYPE_CHECKING:
-    from maimconfig.runtime import Runtime
+from maimconfig.users.bootstrap import make_first_admin
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +69,7 @@ def _run(settings: Settings, binds: Mapping[str, Bind], auto_migrate: bool) -> i
         affinity=settings.cpu_affinity,
         announce=_announce,
         drain_seconds=settings.drain_seconds,
-        warm=lambda: _import_all(binds),
+        warm=_import_gateway if "realtime" in binds else None,
     )
 
 
@@ -106,10 +105,6 @@ def binds_of(settings: Settings, planes: tuple[str, ...]) -> dict[str, Bind]:
 @collector.paused()
 def open_planes(settings: Settings, planes: tuple[str, ...], auto_migrate: bool) -> Planes:
     """The planes of one process, over one runtime."""
-    from maimconfig.app import create_app
-    from maimconfig.runtime import Runtime
-    from maimconfig.users.bootstrap import make_first_admin
-
     try:
         runtime = Runtime.open(settings, auto_migrate=auto_migrate)
         make_first_admin(runtime)
@@ -152,18 +147,12 @@ def _prepare_aside(settings: Settings, auto_migrate: bool) -> None:
 
 
 def _prepare(settings: Settings, auto_migrate: bool) -> None:
-    from maimconfig.runtime import Runtime
-
     with contextlib.suppress(StartError, CatalogueError, OSError):
         Runtime.open(settings, auto_migrate=auto_migrate).close()
 
 
-@collector.paused()
-def _import_all(planes: Collection[str]) -> None:
-    from maimconfig import app  # noqa: F401
-
-    if "realtime" in planes:
-        from maimconfig.realtime import gateway  # noqa: F401
+def _import_gateway() -> None:
+    from maimconfig.realtime import gateway  # noqa: F401
 
 
 def _announce(addresses: Mapping[str, str]) -> None:
