@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,10 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(config.rootpath / "maimconfig", quiet=1)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """For `-n auto`: one worker more than there are CPUs, for a test waits a third of its time."""
-    return (os.cpu_count() or 1) + 1
+    return (yield) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

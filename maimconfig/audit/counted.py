@@ -11,8 +11,8 @@ from maimconfig import clock
 from maimconfig.audit.models import AuditLog
 from maimconfig.db.session import Session
 
-# An entry's moment is its process's clock, so none of before that is still to come: transactions
-# end within seconds, and a clock that was set back by an hour is none of the usual.
+# An entry has its moment from its process's clock and is committed within seconds. Only a clock
+# that was set back further could still write one from before that; the next count has it.
 SETTLED = timedelta(hours=2)
 KEPT = timedelta(days=1)
 

@@ -148,6 +148,7 @@ def attack_fields(attacker: Attacker) -> None:
     if attacker.right.body is None:
         return
     valid, schema = attacker.right.body(attacker.world), attacker.body_schema()
+    assert attacker.fits(valid), "a body that is right is as documented"
     if attacker.on_sqlite:
         for body in attacks.wrong_everywhere(valid, schema):
             attacker.send(**{**attacker.valid(), **json_body(body)})
